@@ -1,0 +1,1 @@
+"""What everyone may know; imports no other package of ours."""

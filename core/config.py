@@ -1,0 +1,188 @@
+"""Settings groups: frozen, plain dataclasses, so that the live path never sees pydantic.
+
+Each constructor gets its own group; `core.settings` is the only reader of the environment and of
+``tickpath.toml``. Risk limits default to zero on purpose: a missing limit denies.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from core.costs import CostModel
+
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageConfig:
+    """Where things are kept; `home` holds every file the platform writes."""
+
+    __pydantic_config__ = _STRICT
+    home: Path = Path("var")
+
+    @property
+    def ticks(self) -> Path:
+        """Root of the Parquet tick store."""
+        return self.home / "ticks"
+
+    @property
+    def ledger(self) -> Path:
+        """SQLite ledger file."""
+        return self.home / "ledger.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketConfig:
+    """How market data is read. `max_bad_rows` is a fraction of the rows of a file."""
+
+    __pydantic_config__ = _STRICT
+    max_bad_rows: float = 0.02
+    mid_spread_pips: float = 1.0
+    ring_capacity: int = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How a model is made. Horizons and windows are in samples (closed bars or ticks)."""
+
+    __pydantic_config__ = _STRICT
+    cadence: Literal["auto", "bar", "tick"] = "auto"
+    horizon_bars: int = 15
+    horizon_secs: float = 60.0
+    holdout_fraction: float = 0.2
+    folds: int = 4
+    embargo_samples: int = 60
+    trees: int = 200
+    depth: int = 4
+    learning_rate: float = 0.05
+    seed: int = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionConfig:
+    """Decision policy: when an edge is worth acting on."""
+
+    __pydantic_config__ = _STRICT
+    margin_pips: float = 0.1
+    max_quote_age_ms: float = 2_000.0
+    max_spread_pips: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingConfig:
+    """The account, the strategy's size, and how long an order may stay unacknowledged."""
+
+    __pydantic_config__ = _STRICT
+    account: str = "PAPER"
+    currency: str = "USD"
+    balance: Decimal = Decimal(100_000)
+    order_lots: Decimal = Decimal("0.10")
+    ack_timeout_ms: float = 2_000.0
+    enabled_at_start: bool = False
+    strict_sync: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskConfig:
+    """Pre-trade limits. Zero, the default, denies: each limit must be stated to trade."""
+
+    __pydantic_config__ = _STRICT
+    symbols: tuple[str, ...] = ()
+    max_order_lots: Decimal = Decimal(0)
+    max_order_notional: Decimal = Decimal(0)
+    max_position_lots: Decimal = Decimal(0)
+    max_gross_notional: Decimal = Decimal(0)
+    max_net_notional: Decimal = Decimal(0)
+    max_currency_notional: Decimal = Decimal(0)
+    max_open_orders: int = 0
+    min_equity: Decimal = Decimal(0)
+    collar_pips: float = 0.0
+    max_quote_age_ms: float = 0.0
+    duplicate_window_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixConfig:
+    """Our side of the FIX sessions: orders (durable) and market data (reset at logon)."""
+
+    __pydantic_config__ = _STRICT
+    host: str = "127.0.0.1"
+    port: int = 9878
+    sender: str = "TICKPATH"
+    target: str = "VENUE"
+    heartbeat_secs: int = 10
+    reconnect_min_ms: float = 50.0
+    reconnect_max_ms: float = 2_000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueConfig:
+    """The simulated venue. `speed` is tape time over real time; 0 means no pause at all."""
+
+    __pydantic_config__ = _STRICT
+    speed: float = 60.0
+    max_quotes_per_sec: float = 1_000.0
+    latency_ms: float = 0.2
+    partial_ratio: float = 0.2
+    reject_ratio: float = 0.02
+    seed: int = 11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingConfig:
+    """The HTTP door and how often it looks at the champion alias."""
+
+    __pydantic_config__ = _STRICT
+    host: str = "127.0.0.1"
+    port: int = 8080
+    poll_secs: float = 1.0
+    stream_queue: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlflowConfig:
+    """The MLflow server that `tickpath up` starts, or one that runs already."""
+
+    __pydantic_config__ = _STRICT
+    host: str = "127.0.0.1"
+    port: int = 5000
+    experiment: str = "tickpath"
+
+    @property
+    def url(self) -> str:
+        """Base address of the tracking server."""
+        return f"http://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefectConfig:
+    """The Prefect server that `tickpath up` starts, or one that runs already."""
+
+    __pydantic_config__ = _STRICT
+    host: str = "127.0.0.1"
+    port: int = 4200
+    pool: str = "tickpath"
+
+    @property
+    def api_url(self) -> str:
+        """Address of the Prefect API."""
+        return f"http://{self.host}:{self.port}/api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All groups together."""
+
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    market: MarketConfig = field(default_factory=MarketConfig)
+    costs: CostModel = field(default_factory=CostModel)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    trading: TradingConfig = field(default_factory=TradingConfig)
+    risk: RiskConfig = field(default_factory=RiskConfig)
+    fix: FixConfig = field(default_factory=FixConfig)
+    venue: VenueConfig = field(default_factory=VenueConfig)
+    serving: ServingConfig = field(default_factory=ServingConfig)
+    mlflow: MlflowConfig = field(default_factory=MlflowConfig)
+    prefect: PrefectConfig = field(default_factory=PrefectConfig)

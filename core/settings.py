@@ -1,0 +1,114 @@
+"""The only reader of the environment and of ``tickpath.toml``."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from core.config import (
+    Config,
+    DecisionConfig,
+    FixConfig,
+    MarketConfig,
+    MlflowConfig,
+    PrefectConfig,
+    RiskConfig,
+    ServingConfig,
+    StorageConfig,
+    TradingConfig,
+    TrainingConfig,
+    VenueConfig,
+)
+from core.costs import CostModel
+from core.errors import SettingsError
+
+PREFIX = "TICKPATH_"
+FILE_VARIABLE = "TICKPATH_CONFIG"
+ROOT_VARIABLE = "TICKPATH_ROOT"
+
+
+class _Settings(BaseSettings):
+    """Environment over ``tickpath.toml`` over defaults, with unknown names refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    storage: StorageConfig = StorageConfig()
+    market: MarketConfig = MarketConfig()
+    costs: CostModel = CostModel()
+    training: TrainingConfig = TrainingConfig()
+    decision: DecisionConfig = DecisionConfig()
+    trading: TradingConfig = TradingConfig()
+    risk: RiskConfig = RiskConfig()
+    fix: FixConfig = FixConfig()
+    venue: VenueConfig = VenueConfig()
+    serving: ServingConfig = ServingConfig()
+    mlflow: MlflowConfig = MlflowConfig()
+    prefect: PrefectConfig = PrefectConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = TomlConfigSettingsSource(settings_cls, toml_file=settings_file())
+        return init_settings, env_settings, file
+
+
+def settings_file() -> Path:
+    """``$TICKPATH_CONFIG``, or ``tickpath.toml`` in the current folder."""
+    return Path(os.environ.get(FILE_VARIABLE, "tickpath.toml"))
+
+
+def _refuse_unknown_groups() -> None:
+    known = set(_Settings.model_fields)
+    for name in os.environ:
+        if not name.startswith(PREFIX) or name in (FILE_VARIABLE, ROOT_VARIABLE):
+            continue
+        group = name[len(PREFIX) :].split("__")[0].lower()
+        if group not in known or "__" not in name:
+            raise SettingsError(
+                f"environment variable {name} names no settings group; "
+                f"groups: {', '.join(sorted(known))}"
+            )
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"setting {where}: {first['msg']}"
+
+
+def load_config(**overrides: Any) -> Config:
+    """Read all settings once.
+
+    Parameters
+    ----------
+    **overrides
+        Whole groups or dicts of fields that win over environment and file.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown name, a misspelt group or a value out of its domain.
+    """
+    _refuse_unknown_groups()
+    try:
+        read = _Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+    except ValueError as error:
+        raise SettingsError(f"{settings_file()}: {error}") from None
+    return Config(**{name: getattr(read, name) for name in _Settings.model_fields})

@@ -1,0 +1,1 @@
+"""Numbers from ticks: one kernel for training and serving."""

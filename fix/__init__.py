@@ -1,0 +1,1 @@
+"""FIX 4.4, both sides of the wire."""

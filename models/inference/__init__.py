@@ -1,0 +1,1 @@
+"""Engines that predict on the live path, without the libraries that trained them."""

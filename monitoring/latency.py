@@ -1,0 +1,86 @@
+"""Stage stamps and log-linear histograms of durations, all in integers, rendered when asked.
+
+The histogram has 64 linear buckets in every power of two (relative error under 1/64), as in HDR
+histograms (https://hdrhistogram.org), so that recording is two shifts and one addition.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+_SUB_BITS = 6
+_SUB = 1 << _SUB_BITS
+_BUCKETS = (64 - _SUB_BITS) * _SUB
+
+
+class LatencySummary(NamedTuple):
+    """Percentiles in ns, the exact maximum, and the number of samples."""
+
+    samples: int
+    p50: int
+    p95: int
+    p99: int
+    p999: int
+    max: int
+
+
+class LatencyHistogram:
+    """Counts of durations in ns, from 0 to 2**63."""
+
+    __slots__ = ("_counts", "max", "total")
+
+    def __init__(self) -> None:
+        self._counts = [0] * _BUCKETS
+        self.max = 0
+        self.total = 0
+
+    def record(self, duration_ns: int) -> None:
+        """Count one duration; a negative one counts as zero."""
+        value = duration_ns if duration_ns > 0 else 0
+        shift = value.bit_length() - _SUB_BITS - 1
+        index = value if shift <= 0 else shift * _SUB + (value >> shift)
+        self._counts[index] += 1
+        self.total += value
+        if value > self.max:
+            self.max = value
+
+    @property
+    def count(self) -> int:
+        """Number of recorded durations."""
+        return sum(self._counts)
+
+    def percentile(self, fraction: float) -> int:
+        """Smallest bucket bound under which `fraction` of the samples lie, ns; 0 when empty."""
+        cumulative = np.cumsum(self._counts)
+        if cumulative[-1] == 0:
+            return 0
+        index = int(np.searchsorted(cumulative, fraction * cumulative[-1], side="left"))
+        return min(_upper_bound(index), self.max)
+
+    def summary(self) -> LatencySummary:
+        """Return the percentiles of what was recorded so far."""
+        p50, p95, p99, p999 = (self.percentile(f) for f in (0.5, 0.95, 0.99, 0.999))
+        return LatencySummary(self.count, p50, p95, p99, p999, self.max)
+
+
+def _upper_bound(index: int) -> int:
+    if index < 2 * _SUB:
+        return index
+    shift = index // _SUB - 1
+    return (index - shift * _SUB + 1 << shift) - 1
+
+
+class StageLatencies:
+    """One histogram per named stage."""
+
+    def __init__(self, stages: tuple[str, ...]) -> None:
+        self.stages = stages
+        self._histograms = {stage: LatencyHistogram() for stage in stages}
+
+    def record(self, stage: str, duration_ns: int) -> None:
+        """Count one duration of `stage`."""
+        self._histograms[stage].record(duration_ns)
+
+    def summaries(self) -> dict[str, LatencySummary]:
+        """Summaries of the stages that have samples, in walk order."""
+        return {name: h.summary() for name, h in self._histograms.items() if h.count}

@@ -1,0 +1,1 @@
+"""What outlives the process: one port, an embedded and a server adapter for each."""

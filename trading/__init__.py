@@ -1,0 +1,1 @@
+"""From prediction to fill; knows ports only."""

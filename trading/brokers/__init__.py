@@ -1,0 +1,1 @@
+"""Adapters that carry orders to a venue."""

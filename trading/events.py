@@ -1,0 +1,104 @@
+"""Everything that can enter the trading engine, so that a session can be recorded and replayed.
+
+`now_ns` is the clock as the engine read it when the event was taken; replay sets its clock to it.
+`act` is false for a quote that only updated state because newer ones were already waiting.
+"""
+
+import msgspec
+
+from core.types import OrderEvent, OrderType, Quote, Side, TimeInForce, TradingState
+
+
+class QuoteIn(msgspec.Struct, frozen=True, gc=False, tag="quote"):
+    """A quote of the live feed."""
+
+    now_ns: int
+    quote: Quote
+    act: bool = True
+
+
+class OrderEventIn(msgspec.Struct, frozen=True, gc=False, tag="order_event"):
+    """A report of the venue about one order."""
+
+    now_ns: int
+    event: OrderEvent
+
+
+class SubmitOrder(msgspec.Struct, frozen=True, gc=False, tag="submit"):
+    """A caller's order; `limit_ticks` is zero for a market order."""
+
+    now_ns: int
+    key: str
+    account: str
+    strategy: str
+    instrument: int
+    side: Side
+    quantity: int
+    type: OrderType = OrderType.MARKET
+    limit_ticks: int = 0
+    time_in_force: TimeInForce = TimeInForce.IOC
+
+
+class CancelOrder(msgspec.Struct, frozen=True, gc=False, tag="cancel"):
+    """A caller's wish to cancel."""
+
+    now_ns: int
+    client_order_id: str
+
+
+class SetTradingState(msgspec.Struct, frozen=True, gc=False, tag="state"):
+    """A human or a breach changes what the engine may do."""
+
+    now_ns: int
+    state: TradingState
+    reason: str
+    who: str = ""
+
+
+class SessionChanged(msgspec.Struct, frozen=True, gc=False, tag="session"):
+    """The order session came up (reconciled) or went down."""
+
+    now_ns: int
+    ready: bool
+    reason: str = ""
+
+
+class Timer(msgspec.Struct, frozen=True, gc=False, tag="timer"):
+    """Time passed: acknowledgement time-outs are looked at."""
+
+    now_ns: int
+
+
+class FeaturesRebuilt(msgspec.Struct, frozen=True, gc=False, tag="rebuilt"):
+    """The instrument's feature state was rebuilt from stored quotes before `before_ns`.
+
+    `from_ns` is the first stored quote used, so that replay rebuilds from the same rows.
+    """
+
+    now_ns: int
+    instrument: int
+    from_ns: int
+    before_ns: int
+
+
+class ModelSwapped(msgspec.Struct, frozen=True, gc=False, tag="model"):
+    """The instrument predicts with this version from here on."""
+
+    now_ns: int
+    instrument: int
+    model: str
+    version: str
+    approved: bool
+
+
+Event = (
+    QuoteIn
+    | OrderEventIn
+    | SubmitOrder
+    | CancelOrder
+    | SetTradingState
+    | SessionChanged
+    | Timer
+    | FeaturesRebuilt
+    | ModelSwapped
+)

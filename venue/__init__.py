@@ -1,0 +1,1 @@
+"""A simulated venue in its own process."""
