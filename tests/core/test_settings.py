@@ -1,0 +1,66 @@
+"""Settings: what is unknown is refused by name, and a missing limit is zero."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from core.config import RiskConfig
+from core.errors import SettingsError
+from core.settings import load_config
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tickpath.toml").write_text("[serving]\nport = 1111\npoll_secs = 3.0\n")
+    monkeypatch.setenv("TICKPATH_SERVING__PORT", "2222")
+    serving = load_config().serving
+    assert (serving.port, serving.poll_secs) == (2222, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("TICKPATH_RSK__MAX_OPEN_ORDERS", "1", "TICKPATH_RSK__MAX_OPEN_ORDERS"),
+        ("TICKPATH_SERVING", "1", "TICKPATH_SERVING"),
+        ("TICKPATH_SERVING__PROT", "1", "serving.prot"),
+        ("TICKPATH_SERVING__PORT", "many", "serving.port"),
+    ],
+)
+def test_wrong_variables_are_named(
+    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=says):
+        load_config()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[servng]\nport = 1\n", "servng"),
+        ("[serving]\nprot = 1\n", "serving.prot"),
+        ("[serving\n", "tickpath.toml"),
+    ],
+)
+def test_wrong_files_are_named(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "tickpath.toml").write_text(text)
+    with pytest.raises(SettingsError, match=says):
+        load_config()
+
+
+def test_a_missing_limit_is_zero() -> None:
+    limits = RiskConfig()
+    assert limits.max_order_lots == Decimal(0)
+    assert limits.max_open_orders == 0
+    assert limits.symbols == ()
+
+
+def test_groups_are_frozen() -> None:
+    config = load_config()
+    with pytest.raises(AttributeError):
+        config.serving.port = 1  # type: ignore[misc]

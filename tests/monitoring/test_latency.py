@@ -1,0 +1,31 @@
+"""Histograms: percentiles within their stated error of the exact ones."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitoring.latency import LatencyHistogram, StageLatencies
+
+
+@given(st.lists(st.integers(0, 2**62), min_size=1, max_size=200), st.floats(0.01, 1.0))
+def test_percentile_is_within_a_bucket(values: list[int], fraction: float) -> None:
+    histogram = LatencyHistogram()
+    for value in values:
+        histogram.record(value)
+    exact = int(np.sort(values)[max(int(np.ceil(fraction * len(values))) - 1, 0)])
+    assert exact <= histogram.percentile(fraction) <= exact + exact // 64 + 1
+
+
+def test_summary_counts_and_keeps_the_exact_maximum() -> None:
+    histogram = LatencyHistogram()
+    for value in (1, 2, 3, 123_456_789, -5):
+        histogram.record(value)
+    summary = histogram.summary()
+    assert (summary.samples, summary.max) == (5, 123_456_789)
+    assert summary.p50 == 2
+
+
+def test_stages_without_samples_are_left_out() -> None:
+    stages = StageLatencies(("features", "predict"))
+    stages.record("predict", 10)
+    assert list(stages.summaries()) == ["predict"]
