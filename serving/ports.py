@@ -1,0 +1,125 @@
+"""What the routes ask of the running platform; tests give a stub."""
+
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from core.types import Decision, Order, OrderType, Refused, Side, TimeInForce, TradingState
+from serving.stream import Hub
+from serving.views import (
+    ModelView,
+    OrderView,
+    PositionsView,
+    ReadyView,
+    ScenarioView,
+    StateView,
+)
+
+
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller's order, well-formed but not yet judged by risk."""
+
+    key: str
+    symbol: str
+    side: Side
+    lots: Decimal
+    type: OrderType = OrderType.MARKET
+    limit: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.IOC
+    strategy: str = "manual"
+
+
+class Decider(Protocol):
+    """Answers decision requests; nothing here advances live state."""
+
+    def decide(self, symbol: str) -> Decision:
+        """Score the live row of `symbol` at its live quote.
+
+        Raises
+        ------
+        core.errors.UnknownInstrument
+            When the table has no such symbol.
+        core.errors.Unavailable
+            When the symbol has had no quote yet.
+        """
+        ...
+
+    def decide_on(self, symbol: str, bid: float, ask: float, ts: int | None) -> Decision:
+        """Score a copy of the state advanced by one quote; `ts` in ns UTC, the tape's time if None.
+
+        Raises
+        ------
+        core.errors.BadInput
+            When a price is not finite and positive, the quote is crossed, or `ts` lies before the
+            live quote; also as `decide`.
+        """
+        ...
+
+
+class Platform(Protocol):
+    """The running platform as the routes see it."""
+
+    @property
+    def decider(self) -> Decider:
+        """Answers decision requests."""
+        ...
+
+    @property
+    def hub(self) -> Hub:
+        """Where decisions, orders and fills are published."""
+        ...
+
+    async def submit(self, request: OrderRequest) -> Order | Refused:
+        """Hand an order to the engine; returns once it is journaled and sent, or refused.
+
+        Raises
+        ------
+        core.errors.Conflict
+            When the key was used with another body.
+        """
+        ...
+
+    async def cancel(self, client_order_id: str) -> OrderView:
+        """Ask the venue to cancel; raises NotFound for an unknown order."""
+        ...
+
+    async def set_trading_state(self, state: TradingState, reason: str) -> StateView:
+        """Change what the engine may do."""
+        ...
+
+    def show(self, order: Order) -> OrderView:
+        """Show one order."""
+        ...
+
+    def orders(self) -> list[OrderView]:
+        """All orders of the journal, oldest first."""
+        ...
+
+    def order(self, client_order_id: str) -> OrderView:
+        """One order; raises NotFound."""
+        ...
+
+    def positions(self) -> PositionsView:
+        """Positions and account."""
+        ...
+
+    def scenarios(self) -> list[ScenarioView]:
+        """Pre-validated symbol × side × volume."""
+        ...
+
+    def models(self) -> list[ModelView]:
+        """Versions that serve now."""
+        ...
+
+    def trading_state(self) -> StateView:
+        """Show what the engine may do now."""
+        ...
+
+    def readiness(self) -> ReadyView:
+        """Name what is missing before orders can flow."""
+        ...
+
+    def metrics(self) -> bytes:
+        """Prometheus text."""
+        ...

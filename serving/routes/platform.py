@@ -1,0 +1,53 @@
+"""Models, positions, scenarios, trading state."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from core.types import TradingState
+from serving.ports import Platform
+from serving.reply import answers, platform_of, reply
+from serving.views import ModelView, PositionsView, ScenarioView, StateView
+
+router = APIRouter(prefix="/v1")
+Running = Annotated[Platform, Depends(platform_of)]
+
+
+class StateBody(BaseModel):
+    """The wished trading state and why."""
+
+    model_config = ConfigDict(extra="forbid")
+    state: TradingState
+    reason: str = Field(default="", max_length=200)
+
+
+@router.get("/models", tags=["models"], responses=answers(list[ModelView]))
+async def models(platform: Running) -> Response:
+    """Which version serves each symbol."""
+    return reply(platform.models())
+
+
+@router.get("/positions", tags=["trading"], responses=answers(PositionsView))
+async def positions(platform: Running) -> Response:
+    """Positions, profit and loss in the account currency."""
+    return reply(platform.positions())
+
+
+@router.get("/scenarios", tags=["trading"], responses=answers(list[ScenarioView]))
+async def scenarios(platform: Running) -> Response:
+    """Pre-validated symbol, side and volume."""
+    return reply(platform.scenarios())
+
+
+@router.get("/trading-state", tags=["trading"], responses=answers(StateView))
+async def trading_state(platform: Running) -> Response:
+    """Show what the engine may do now."""
+    return reply(platform.trading_state())
+
+
+@router.post("/trading-state", tags=["trading"], responses=answers(StateView))
+async def set_trading_state(body: StateBody, platform: Running) -> Response:
+    """Enable, only reduce, or halt."""
+    return reply(await platform.set_trading_state(body.state, body.reason))

@@ -1,0 +1,161 @@
+"""What the HTTP API and the stream show: plain records, lots and prices as exact strings."""
+
+import msgspec
+
+from core.instruments import InstrumentTable
+from core.types import Decision, Fill, Order, TradingState
+
+
+class OrderView(msgspec.Struct, frozen=True):
+    """An order as a caller sees it; times in ns UTC, prices in quote currency."""
+
+    client_order_id: str
+    key: str
+    account: str
+    strategy: str
+    symbol: str
+    side: str
+    type: str
+    time_in_force: str
+    lots: str
+    filled_lots: str
+    limit_price: str
+    average_price: str
+    status: str
+    venue_order_id: str
+    decision_id: str
+    quote_seq: int
+    created_ns: int
+    reason: str
+
+
+class FillView(msgspec.Struct, frozen=True):
+    """One execution."""
+
+    venue: str
+    exec_id: str
+    client_order_id: str
+    symbol: str
+    side: str
+    lots: str
+    price: str
+    ts_event: int
+    quote_seq: int
+
+
+class PositionView(msgspec.Struct, frozen=True):
+    """A position; money in the account currency, `lots` signed."""
+
+    symbol: str
+    lots: str
+    average_price: str
+    realised: str
+    unrealised: str
+    currency: str
+
+
+class PositionsView(msgspec.Struct, frozen=True):
+    """All positions and the account they stand on."""
+
+    account: str
+    currency: str
+    balance: str
+    equity: str
+    positions: list[PositionView]
+
+
+class ModelView(msgspec.Struct, frozen=True):
+    """The version that serves a symbol now."""
+
+    symbol: str
+    model: str
+    version: str
+    alias: str
+    approved: bool
+    cadence: str
+    horizon_secs: float
+    spec_fingerprint: str
+    trained_until_ns: int
+    metrics: dict[str, float]
+
+
+class ScenarioView(msgspec.Struct, frozen=True):
+    """A pre-validated symbol, side and volume."""
+
+    account: str
+    symbol: str
+    side: str
+    lots: str
+    allowed: bool
+    reason: str
+
+
+class StateView(msgspec.Struct, frozen=True):
+    """What the engine may do now, and why."""
+
+    state: TradingState
+    reason: str
+
+
+class ReadyView(msgspec.Struct, frozen=True):
+    """Ready or not; `waiting_for` names what is missing."""
+
+    ready: bool
+    waiting_for: list[str]
+
+
+class StreamMessage(msgspec.Struct, frozen=True):
+    """One message of ``/v1/stream``; `type` is decision, order or fill."""
+
+    type: str
+    data: Decision | OrderView | FillView
+
+
+class DroppedMessage(msgspec.Struct, frozen=True, tag_field="type", tag="dropped"):
+    """Told to a slow client: how many messages it has missed since it was last told."""
+
+    count: int
+
+
+def order_view(order: Order, instruments: InstrumentTable) -> OrderView:
+    """Show `order` with its symbol, lots and prices."""
+    terms = instruments[order.instrument]
+    average = ""
+    if order.filled:
+        average = str(terms.to_price(1) * order.filled_value / order.filled)
+    return OrderView(
+        client_order_id=order.client_order_id,
+        key=order.key,
+        account=order.account,
+        strategy=order.strategy,
+        symbol=terms.symbol,
+        side=order.side.value,
+        type=order.type.value,
+        time_in_force=order.time_in_force.value,
+        lots=str(terms.to_lots(order.quantity)),
+        filled_lots=str(terms.to_lots(order.filled)),
+        limit_price=str(terms.to_price(order.limit_ticks)) if order.limit_ticks else "",
+        average_price=average,
+        status=order.status.value,
+        venue_order_id=order.venue_order_id,
+        decision_id=order.decision_id,
+        quote_seq=order.quote_seq,
+        created_ns=order.created_ns,
+        reason=order.reason,
+    )
+
+
+def fill_view(fill: Fill, instruments: InstrumentTable) -> FillView:
+    """Show `fill` with its symbol, lots and price."""
+    terms = instruments[fill.instrument]
+    return FillView(
+        venue=fill.venue,
+        exec_id=fill.exec_id,
+        client_order_id=fill.client_order_id,
+        symbol=terms.symbol,
+        side=fill.side.value,
+        lots=str(terms.to_lots(fill.quantity)),
+        price=str(terms.to_price(fill.price_ticks)),
+        ts_event=fill.ts_event,
+        quote_seq=fill.quote_seq,
+    )

@@ -1,0 +1,140 @@
+"""A stub platform behind the real application."""
+
+import math
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import pytest
+
+from core.errors import BadInput, Conflict, NotFound, Unavailable
+from core.instruments import DEFAULT_INSTRUMENTS
+from core.types import (
+    Decision,
+    Direction,
+    Order,
+    OrderStatus,
+    Refused,
+    TradingState,
+)
+from serving.app import create_app
+from serving.ports import OrderRequest
+from serving.stream import Hub
+from serving.views import (
+    ModelView,
+    OrderView,
+    PositionsView,
+    ReadyView,
+    ScenarioView,
+    StateView,
+    order_view,
+)
+
+with warnings.catch_warnings():
+    # starlette asks for httpx2, which does the same; httpx is what the rest of the house uses.
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
+
+class StubPlatform:
+    """Answers from memory; `version` is what a model swap would move."""
+
+    def __init__(self) -> None:
+        self.hub = Hub(3)
+        self.version = "1"
+        self.state = TradingState.HALTED
+        self.sent: dict[str, Order] = {}
+        self.bodies: dict[str, OrderRequest] = {}
+        self.missing: list[str] = []
+
+    @property
+    def decider(self) -> "StubPlatform":
+        return self
+
+    def decide(self, symbol: str) -> Decision:
+        DEFAULT_INSTRUMENTS.by_symbol(symbol)
+        if symbol == "XAUUSD":
+            raise Unavailable("XAUUSD has had no quote yet")
+        version = self.version
+        return Decision(
+            "R1", symbol, Direction.HOLD, 0.1, 0.55, -0.3, "edge_below_margin",
+            f"direction-{symbol}", version, f"print-{version}", 7, 1, 2, {"predict": 4.0},
+        )  # fmt: skip
+
+    def decide_on(self, symbol: str, bid: float, ask: float, ts: int | None) -> Decision:
+        if not (math.isfinite(bid) and math.isfinite(ask)):
+            raise BadInput("quote.bid is not finite")
+        if ask < bid:
+            raise BadInput(f"quote is crossed: ask {ask} is below bid {bid}")
+        return self.decide(symbol)
+
+    async def submit(self, request: OrderRequest) -> Order | Refused:
+        terms = DEFAULT_INSTRUMENTS.by_symbol(request.symbol)
+        if self.state is TradingState.HALTED:
+            return Refused("trading_state", "trading is HALTED", "ACTIVE", "HALTED")
+        if self.bodies.setdefault(request.key, request) != request:
+            raise Conflict(f"key {request.key!r} was used with another body")
+        order = Order(
+            f"C-{request.key}", request.key, "PAPER", request.strategy, terms.id, request.side,
+            terms.to_steps(request.lots), request.type, 0, request.time_in_force, 1, 1,
+            OrderStatus.SUBMITTED,
+        )  # fmt: skip
+        return self.sent.setdefault(request.key, order)
+
+    async def cancel(self, client_order_id: str) -> OrderView:
+        return self.order(client_order_id)
+
+    async def set_trading_state(self, state: TradingState, reason: str) -> StateView:
+        self.state = state
+        return StateView(state, reason)
+
+    def show(self, order: Order) -> OrderView:
+        return order_view(order, DEFAULT_INSTRUMENTS)
+
+    def orders(self) -> list[OrderView]:
+        return [self.show(order) for order in self.sent.values()]
+
+    def order(self, client_order_id: str) -> OrderView:
+        for order in self.sent.values():
+            if order.client_order_id == client_order_id:
+                return self.show(order)
+        raise NotFound(f"no order {client_order_id!r}")
+
+    def positions(self) -> PositionsView:
+        return PositionsView("PAPER", "USD", "100000", "100000", [])
+
+    def scenarios(self) -> list[ScenarioView]:
+        return []
+
+    def models(self) -> list[ModelView]:
+        return []
+
+    def trading_state(self) -> StateView:
+        return StateView(self.state, "")
+
+    def readiness(self) -> ReadyView:
+        return ReadyView(not self.missing, self.missing)
+
+    def metrics(self) -> bytes:
+        return b"tickpath_up 1\n"
+
+
+@pytest.fixture
+def platform() -> StubPlatform:
+    return StubPlatform()
+
+
+@pytest.fixture
+def client(platform: StubPlatform) -> Iterator[TestClient]:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[StubPlatform]:
+        yield platform
+
+    with TestClient(create_app(opened), raise_server_exceptions=False) as running:
+        yield running
+
+
+@pytest.fixture
+def lots() -> Decimal:
+    return Decimal("0.10")

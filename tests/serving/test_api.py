@@ -1,0 +1,199 @@
+"""The doors, on a stub platform: good answers, and bad input refused by name."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.testclient import TestClient
+
+from core import errors as core_errors
+from core.types import TradingState
+from serving.errors import STATUS, status_of
+
+QUOTE = {"bid": 1.1, "ask": 1.1001}
+ORDER = {"symbol": "EURUSD", "side": "BUY", "lots": "0.10"}
+ANSWER = {
+    "decision_id", "symbol", "direction", "confidence", "raw_score", "edge_pips", "reason", "model",
+    "model_version", "spec_fingerprint", "quote_seq", "ts_event", "ts_decide", "stages_us",
+}  # fmt: skip
+
+
+def problem_of(answer: Any) -> dict[str, Any]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == answer.status_code
+    assert "Traceback" not in answer.text
+    assert "\n" not in body["detail"]
+    return body
+
+
+@pytest.mark.parametrize("body", [{"symbol": "EURUSD"}, {"symbol": "EURUSD", "quote": QUOTE}])
+def test_decision_has_exactly_the_promised_fields(client: TestClient, body: Any) -> None:
+    answer = client.post("/v1/decisions", json=body)
+    assert answer.status_code == 200
+    assert set(answer.json()) == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"{", 400, "truncated"),
+        (b"", 400, "truncated"),
+        (b"\xff", 400, "malformed"),
+        (b'{"symbol": "EURUSD", "quote": {"bid": NaN, "ask": 1}}', 422, "NaN"),
+        (b'{"symbol": "EURUSD", "quote": {"bid": Infinity, "ask": 1}}', 422, "Infinity"),
+        (b'{"symbol": "EURUSD", "quote": {"bid": 1e999, "ask": 1}}', 422, "out of range"),
+        (b'{"symbol": "EURUSD", "quote": {"bid": "x", "ask": 1}}', 422, "quote.bid"),
+        (b'{"symbol": "EURUSD", "quote": {"bid": 2, "ask": 1}}', 422, "crossed"),
+        (b'{"symbol": "EURUSD", "quote": {"bid": 1, "ask": 1, "mid": 1}}', 422, "mid"),
+        (b'{"symbol": "EURUSD", "side": "BUY"}', 422, "side"),
+        (b'{"symbol": "NOPE"}', 422, "NOPE"),
+        (b"{}", 422, "symbol"),
+        (b"[]", 422, "object"),
+        (b'{"symbol": "XAUUSD"}', 503, "no quote"),
+    ],
+)
+def test_bad_decision_requests_are_refused_by_name(
+    client: TestClient, body: bytes, status: int, words: str
+) -> None:
+    answer = client.post("/v1/decisions", content=body)
+    assert answer.status_code == status
+    assert words in problem_of(answer)["detail"]
+
+
+@pytest.mark.parametrize("lots", ["0.10", 0.1])
+def test_order_takes_lots_as_string_or_number(
+    client: TestClient, platform: Any, lots: object
+) -> None:
+    platform.state = TradingState.ACTIVE
+    answer = client.post(
+        "/v1/orders", json={**ORDER, "lots": lots}, headers={"Idempotency-Key": "a"}
+    )
+    assert answer.status_code == 201
+    assert answer.json()["lots"] == "0.10"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"lots": "NaN"}, "lots"),
+        ({"lots": 0}, "lots"),
+        ({"lots": "-1"}, "lots"),
+        ({"lots": "many"}, "lots"),
+        ({"side": "UP"}, "side"),
+        ({"limit": "Infinity"}, "limit"),
+        ({"sybmol": "x"}, "sybmol"),
+        ({"symbol": "NOPE"}, "NOPE"),
+    ],
+)
+def test_bad_orders_are_refused_by_name(
+    client: TestClient, change: dict[str, object], word: str
+) -> None:
+    answer = client.post("/v1/orders", json={**ORDER, **change}, headers={"Idempotency-Key": "a"})
+    assert answer.status_code == 422
+    assert word in problem_of(answer)["detail"]
+
+
+def test_order_without_idempotency_key_is_refused(client: TestClient) -> None:
+    answer = client.post("/v1/orders", json=ORDER)
+    assert answer.status_code == 400
+    assert "Idempotency-Key" in problem_of(answer)["detail"]
+
+
+def test_malformed_order_is_a_400(client: TestClient) -> None:
+    answer = client.post(
+        "/v1/orders",
+        content=b"{",
+        headers={"Idempotency-Key": "a", "Content-Type": "application/json"},
+    )
+    assert answer.status_code == 400
+    assert "malformed" in problem_of(answer)["detail"]
+
+
+def test_refusal_names_check_limit_observed_and_largest(client: TestClient) -> None:
+    answer = client.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": "a"})
+    body = problem_of(answer)
+    assert answer.status_code == 422
+    assert body["check"] == "trading_state"
+    assert {"limit", "observed", "largest_lots", "reason"} <= set(body)
+
+
+def test_same_key_same_body_is_the_first_result_another_body_a_conflict(
+    client: TestClient, platform: Any
+) -> None:
+    platform.state = TradingState.ACTIVE
+    headers = {"Idempotency-Key": "a"}
+    first = client.post("/v1/orders", json=ORDER, headers=headers)
+    again = client.post("/v1/orders", json=ORDER, headers=headers)
+    other = client.post("/v1/orders", json={**ORDER, "lots": "0.20"}, headers=headers)
+    assert first.json() == again.json()
+    assert other.status_code == 409
+    assert len(client.get("/v1/orders").json()) == 1
+
+
+def test_unknown_order_is_404_on_get_and_delete(client: TestClient) -> None:
+    for method in ("GET", "DELETE"):
+        answer = client.request(method, "/v1/orders/none")
+        assert answer.status_code == 404
+        assert "none" in problem_of(answer)["detail"]
+
+
+def test_unknown_path_and_method_are_problems(client: TestClient) -> None:
+    assert problem_of(client.get("/nope"))["status"] == 404
+    assert problem_of(client.get("/v1/decisions"))["status"] == 405
+
+
+def test_an_unexpected_error_shows_no_trace(client: TestClient, platform: Any) -> None:
+    platform.positions = lambda: 1 / 0
+    answer = client.get("/v1/positions")
+    assert answer.status_code == 500
+    assert "division" not in problem_of(answer)["detail"]
+
+
+def test_trading_state_round_trip(client: TestClient) -> None:
+    assert client.get("/v1/trading-state").json()["state"] == "HALTED"
+    assert client.post("/v1/trading-state", json={"state": "ACTIVE"}).json()["state"] == "ACTIVE"
+    wrong = client.post("/v1/trading-state", json={"state": "OPEN"})
+    assert "ACTIVE" in problem_of(wrong)["detail"]
+
+
+def test_ready_names_what_is_missing(client: TestClient, platform: Any) -> None:
+    assert client.get("/readyz").status_code == 200
+    platform.missing = ["feed"]
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["waiting_for"] == ["feed"]
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_openapi_describes_the_hot_route_beside_the_others(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    hot = paths["/v1/decisions"]["post"]
+    answer = hot["responses"]["200"]["content"]["application/json"]["schema"]
+    assert set(answer["properties"]) == ANSWER
+    assert {"/v1/orders", "/v1/models", "/v1/positions", "/healthz"} <= set(paths)
+
+
+def test_every_error_type_has_a_status() -> None:
+    kinds = [k for k in vars(core_errors).values() if isinstance(k, type)]
+    for kind in kinds:
+        error = kind.__new__(kind)
+        assert 400 <= status_of(error) <= 503
+    assert STATUS[core_errors.AppError] == 500
+
+
+def test_stream_sends_what_is_published_and_tells_of_drops(
+    client: TestClient, platform: Any
+) -> None:
+    with client.websocket_connect("/v1/stream") as socket:
+        decision = platform.decide("EURUSD")
+
+        async def publish() -> None:
+            for _ in range(5):
+                platform.hub.publish("decision", decision)
+
+        client.portal.call(publish)
+        messages = [msgspec.json.decode(socket.receive_text()) for _ in range(4)]
+    assert messages[0] == {"type": "dropped", "count": 2}
+    assert [m["type"] for m in messages[1:]] == ["decision"] * 3
+    assert set(messages[1]["data"]) == ANSWER
