@@ -1,0 +1,147 @@
+"""The command ``tickpath``. Heavy imports wait until their command runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import AppError, BadInput
+
+app = typer.Typer(
+    name="tickpath",
+    help="From a market tick to a filled order, and from a research idea to a promoted model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+DataOption = Annotated[Path | None, typer.Option("--data", help="File or folder of market data.")]
+SymbolOption = Annotated[str, typer.Option("--symbol", help="Instrument, such as EURUSD.")]
+OptionalSymbol = Annotated[
+    str | None, typer.Option("--symbol", help="Instrument; needed with --data.")
+]
+
+
+@app.command()
+def demo(data: DataOption = None, symbol: OptionalSymbol = None) -> None:
+    """Go the whole way once, from ticks to fills, and stop everything again."""
+    from cli.demo import run_demo
+
+    raise typer.Exit(run_demo(data, symbol))
+
+
+@app.command()
+def up() -> None:
+    """Start MLflow, Prefect, a worker, the venue and serving; Ctrl-C stops all of it."""
+    from cli.up import run_up
+
+    raise typer.Exit(run_up())
+
+
+@app.command()
+def ingest(data: DataOption = None, symbol: SymbolOption = "EURUSD") -> None:
+    """Load market data into the tick store (simulated data without --data)."""
+    from cli.learn import run_ingest
+
+    run_ingest(data, symbol)
+
+
+@app.command()
+def train(symbol: SymbolOption = "EURUSD") -> None:
+    """Train a model on stored ticks and register the version."""
+    from cli.learn import run_train
+
+    run_train(symbol)
+
+
+@app.command()
+def promote(
+    symbol: SymbolOption = "EURUSD",
+    version: Annotated[str | None, typer.Option(help="Version; the newest when absent.")] = None,
+) -> None:
+    """Check the gates of a version and move the alias it has earned."""
+    from cli.learn import run_promote
+
+    run_promote(symbol, version)
+
+
+@app.command()
+def serve() -> None:
+    """Serve decisions and orders over HTTP on loopback."""
+    from cli.serve import run_serve
+
+    run_serve()
+
+
+@app.command()
+def venue(
+    symbol: Annotated[list[str] | None, typer.Option(help="Instruments on the tape.")] = None,
+) -> None:
+    """Run the simulated venue on the stored, held-out quotes."""
+    from cli.venue import run_venue
+
+    run_venue(symbol or [])
+
+
+@app.command()
+def backtest(
+    symbol: OptionalSymbol = None,
+    session: Annotated[
+        Path | None, typer.Option(help="Recorded session to replay and compare.")
+    ] = None,
+) -> None:
+    """Trade the held-out quotes with the serving model, or replay a recorded session."""
+    from cli.backtest import run_backtest
+
+    raise typer.Exit(run_backtest(symbol, session))
+
+
+@app.command()
+def enable(reason: Annotated[str, typer.Option(help="Why, for the record.")] = "") -> None:
+    """Let the running service trade."""
+    from cli.trading_state import change
+
+    change("ACTIVE", reason)
+
+
+@app.command()
+def halt(reason: Annotated[str, typer.Option(help="Why, for the record.")] = "") -> None:
+    """Stop the running service from opening positions."""
+    from cli.trading_state import change
+
+    change("HALTED", reason)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is configured, what answers, and what each missing thing costs."""
+    from cli.console import make_console, table
+    from cli.doctor import examine, versions
+    from core.settings import load_config
+
+    console = make_console()
+    rows = [(f.name, f.where, "yes" if f.ok else "NO", "" if f.ok else f.cost)
+            for f in examine(load_config())]  # fmt: skip
+    console.print(table("tickpath", ("what", "where", "ok", "cost when missing"), rows))
+    console.print(table("versions", ("package", "version"), versions().items()))
+
+
+def main() -> None:
+    """Run the command; bad input ends with one sentence and exit code 2."""
+    try:
+        app()
+    except BadInput as error:
+        _tell(error)
+        sys.exit(2)
+    except AppError as error:
+        _tell(error)
+        sys.exit(1)
+
+
+def _tell(error: AppError) -> None:
+    sys.stderr.write(f"tickpath: {error}\n")
+
+
+if __name__ == "__main__":
+    main()
