@@ -11,11 +11,10 @@ from typing import Any
 
 import urllib3
 
-from cli.supervisor import Service
+from cli.supervisor import ROOT, Service
 from core.config import Config
 from core.settings import FILE_VARIABLE, PREFIX, ROOT_VARIABLE
 
-ROOT = Path(__file__).resolve().parent.parent
 _PROBE_SECS = 2.0
 _http = urllib3.PoolManager(retries=False, timeout=_PROBE_SECS)
 

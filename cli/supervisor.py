@@ -13,8 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from core.config import Config
 from core.errors import BadInput, Unavailable
 
+ROOT = Path(__file__).resolve().parent.parent
 _POLL_SECS = 0.1
 _TAIL_BYTES = 2_000
 _KILL_MARGIN_SECS = 10.0
@@ -96,17 +98,19 @@ class Supervisor:
 
     Parameters
     ----------
-    root : Path
-        Project root, the current folder of every child.
-    logs : Path
-        Folder for ``<service>.log``.
+    config : Config
+        Logs go to ``logs/<service>.log`` under its `storage.home`.
     progress : callable, optional
         Called with (service, "starting" | "ready" | "stopped", seconds since its start).
+    root : Path
+        The current folder of every child.
     """
 
-    def __init__(self, root: Path, logs: Path, progress: Progress | None = None) -> None:
+    def __init__(
+        self, config: Config, progress: Progress | None = None, *, root: Path = ROOT
+    ) -> None:
         self._root = root
-        self._logs = logs
+        self._logs = root / config.storage.home / "logs"
         self._progress: Progress = progress or (lambda name, state, secs: None)
         self._children: dict[str, _Child] = {}
 

@@ -1,5 +1,6 @@
 """The only reader of the environment and of ``tickpath.toml``."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -32,6 +34,25 @@ from core.errors import SettingsError
 PREFIX = "TICKPATH_"
 FILE_VARIABLE = "TICKPATH_CONFIG"
 ROOT_VARIABLE = "TICKPATH_ROOT"
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, with lists written as JSON inside a group (``["EURUSD"]``)."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {
+            group: {name: _listed(value) for name, value in values.items()}
+            for group, values in super().__call__().items()
+        }
+
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith("["):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value  # the field's own type refuses it, by name
 
 
 class _Settings(BaseSettings):
@@ -64,7 +85,7 @@ class _Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = TomlConfigSettingsSource(settings_cls, toml_file=settings_file())
-        return init_settings, env_settings, file
+        return init_settings, _Environment(settings_cls), file
 
 
 def settings_file() -> Path:
