@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Iterable, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-PLAIN_WIDTH = 110
+PLAIN_WIDTH = 120
 
 
 def make_console() -> Console:
@@ -19,10 +20,21 @@ def make_console() -> Console:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Build a table whose columns after the first are right-aligned."""
-    drawn = Table(title=title, title_justify="left", title_style="bold")
+    """Build a table in which columns of numbers are right-aligned."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    shape = box.SIMPLE_HEAVY if sys.stdout.isatty() else box.ASCII2
+    drawn = Table(title=title, title_justify="left", title_style="bold", box=shape)
     for index, name in enumerate(columns):
-        drawn.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
+        numeric = bool(cells) and all(_is_number(row[index]) for row in cells)
+        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        drawn.add_row(*row)
     return drawn
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "").rstrip("%") or "0")
+    except ValueError:
+        return False
+    return True

@@ -1,7 +1,5 @@
 """The FastAPI application over a running platform."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,25 +8,11 @@ from serving import errors
 from serving.ports import Platform
 from serving.routes import decisions, health, orders, platform, stream
 
-Opener = Callable[[], AbstractAsyncContextManager[Platform]]
 
-
-def create_app(open_platform: Opener) -> FastAPI:
-    """Build the application; the platform lives as long as the application's lifespan.
-
-    Parameters
-    ----------
-    open_platform : callable
-        Returns an async context manager that yields the platform.
-    """
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_platform() as running:
-            app.state.platform = running
-            yield
-
-    app = FastAPI(title="tickpath", version="0.1.0", lifespan=lifespan)
+def create_app(running: Platform) -> FastAPI:
+    """Build the application; whoever opened the platform closes it after the server."""
+    app = FastAPI(title="tickpath", version="0.1.0")
+    app.state.platform = running
     errors.install(app)
     app.router.routes.append(decisions.route)
     for part in (platform, orders, health, stream):

@@ -2,9 +2,7 @@
 
 import math
 import warnings
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from decimal import Decimal
+from collections.abc import Iterator
 
 import pytest
 
@@ -127,14 +125,5 @@ def platform() -> StubPlatform:
 
 @pytest.fixture
 def client(platform: StubPlatform) -> Iterator[TestClient]:
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[StubPlatform]:
-        yield platform
-
-    with TestClient(create_app(opened), raise_server_exceptions=False) as running:
+    with TestClient(create_app(platform), raise_server_exceptions=False) as running:
         yield running
-
-
-@pytest.fixture
-def lots() -> Decimal:
-    return Decimal("0.10")

@@ -1,0 +1,73 @@
+"""Prometheus text, rendered when scraped from integers that the live path keeps."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from monitoring.latency import LatencySummary
+
+Numbers = Mapping[str, float]
+QUANTILES = (("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99"), ("0.999", "p999"), ("1", "max"))
+
+
+class PlatformCollector(Collector):
+    """Reads the sources each time it is scraped.
+
+    Parameters
+    ----------
+    counters, gauges : callable
+        Return values by metric name (without prefix).
+    latencies : callable
+        Returns summaries by stage, in ns.
+    """
+
+    def __init__(
+        self,
+        counters: Callable[[], Numbers],
+        gauges: Callable[[], Numbers],
+        latencies: Callable[[], Mapping[str, LatencySummary]],
+    ) -> None:
+        self._counters = counters
+        self._gauges = gauges
+        self._latencies = latencies
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric families of this moment."""
+        for name, value in self._counters().items():
+            counter = CounterMetricFamily(f"tickpath_{name}", name.replace("_", " "))
+            counter.add_metric((), value)
+            yield counter
+        for name, value in self._gauges().items():
+            gauge = GaugeMetricFamily(f"tickpath_{name}", name.replace("_", " "))
+            gauge.add_metric((), value)
+            yield gauge
+        yield from self._stages()
+
+    def _stages(self) -> Iterator[Metric]:
+        seconds = GaugeMetricFamily(
+            "tickpath_stage_seconds", "duration of a stage", labels=("stage", "quantile")
+        )
+        counts = CounterMetricFamily(
+            "tickpath_stage_samples", "measured walks of a stage", labels=("stage",)
+        )
+        for stage, summary in self._latencies().items():
+            counts.add_metric((stage,), summary.samples)
+            for quantile, field in QUANTILES:
+                seconds.add_metric((stage, quantile), getattr(summary, field) / 1e9)
+        yield counts
+        yield seconds
+
+
+def registry_of(collector: PlatformCollector) -> CollectorRegistry:
+    """Return a registry of its own, so that two platforms in one process do not collide."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry
+
+
+def render(registry: CollectorRegistry) -> bytes:
+    """Prometheus text format."""
+    return generate_latest(registry)

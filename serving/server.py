@@ -1,0 +1,72 @@
+"""Runs the application under uvicorn on one uvloop event loop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+import uvloop
+
+from core.config import Config
+from serving.app import create_app
+from serving.bind import require_loopback
+from serving.ports import Platform
+from serving.wiring import open_runtime
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server without its re-raise of signals, which would skip the platform's close."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM end `serve`."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+def make_server(platform: Platform, config: Config) -> Server:
+    """Build the HTTP server of a running platform."""
+    settings = uvicorn.Config(
+        create_app(platform),
+        host=require_loopback(config.serving.host),
+        port=config.serving.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+    )
+    return Server(settings)
+
+
+async def serve(config: Config) -> None:
+    """Open the platform, serve until told to stop, close the platform."""
+    require_loopback(config.serving.host)
+    async with open_runtime(config) as platform:
+        server = make_server(platform, config)
+        logging.getLogger(__name__).info(
+            "serving on http://%s:%d", config.serving.host, config.serving.port
+        )
+        await server.serve()
+
+
+def run(config: Config) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises
+    ------
+    SettingsError
+        When the host is not loopback.
+    FatalError
+        When the journal is locked by another process or does not verify.
+    """
+    uvloop.run(serve(config))
