@@ -1,0 +1,76 @@
+"""Model card: one page of Markdown for people."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from models.evaluation import FoldResult
+from models.manifest import Manifest
+
+_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("fold", "fold", "d"),
+    ("rows", "n", "d"),
+    ("log-loss", "log_loss", ".5f"),
+    ("no skill", "base_log_loss", ".5f"),
+    ("Brier", "brier", ".5f"),
+    ("hit rate", "hit_rate", ".3f"),
+    ("break-even", "break_even_hit_rate", ".3f"),
+    ("trades", "trades", "d"),
+    ("net pips/trade", "net_pips_per_trade", ".3f"),
+    ("net pips", "net_pips", ".1f"),
+)
+
+
+def fold_table(folds: Sequence[FoldResult], total: FoldResult) -> str:
+    """Fold results as a Markdown table with a last line for all folds together."""
+    head = [
+        "| " + " | ".join(title for title, _, _ in _COLUMNS) + " |",
+        "|" + "---:|" * len(_COLUMNS),
+    ]
+    return "\n".join(head + [_line(result) for result in (*folds, total)])
+
+
+def render(manifest: Manifest, folds: Sequence[FoldResult], total: FoldResult) -> str:
+    """Model card of a version."""
+    params = manifest.calibration.params
+    calibration = ", ".join(f"{k} {v:.4f}" for k, v in sorted(params.items())) or "no parameters"
+    bound = manifest.metrics.get("net_pips_per_trade_lower", 0.0)
+    return f"""# {manifest.model}
+
+P(mid of {manifest.symbol} is up after {manifest.horizon_ns / 1e9:g} s), {manifest.family}, one row
+per {manifest.cadence} of feature spec `{manifest.spec_name}` ({manifest.n_features} columns,
+fingerprint `{manifest.spec_fingerprint}`).
+
+## Data
+
+Trained on {_day(manifest.train_start_ns)} to {_day(manifest.train_end_ns)}; nothing from
+{_day(manifest.holdout_start_ns)} on was seen. Data hash `{manifest.data_hash or "none"}`, code
+revision `{manifest.code_revision}`, seed {manifest.seed}, configurations tried: {manifest.trials}.
+
+## Out of sample (walk-forward, purged, net of spread, slippage and commission)
+
+{fold_table(folds, total)}
+
+Trades do not overlap. Lower 95 % bound of the mean net pips per trade: {bound:.3f}. The same policy
+on the base rate alone: {total.no_skill_trades} trades, {total.no_skill_net_pips:.1f} pips.
+
+## Output
+
+Calibration on later data than the fit: {manifest.calibration.kind} ({calibration}).
+E|move| over the horizon: {manifest.expected_move_pips:.3f} pips.
+
+## Limits
+
+For {manifest.symbol} at this cadence and horizon only. Past results, at the recorded spread, without
+market impact; a regime that the training span does not hold is outside of what it knows.
+"""
+
+
+def _line(result: FoldResult) -> str:
+    cells = [format(getattr(result, field), form) for _, field, form in _COLUMNS]
+    if result.fold == 0:
+        cells[0] = "all"
+    return "| " + " | ".join(cells) + " |"
+
+
+def _day(ns: int) -> str:
+    return datetime.fromtimestamp(ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,185 @@
+"""Columns of quotes to a labelled data set with a holdout that training never sees."""
+
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+
+import numpy as np
+from features.batch import FeatureRows, compute
+from numpy.typing import NDArray
+
+from core.columns import F8, I8, QuoteColumns
+from core.config import TrainingConfig
+from core.costs import CostModel
+from core.errors import BadInput
+from core.types import Cadence
+from features.spec import FeatureSpec, spec_named
+from models.labels import Flags, fixed_horizon
+from models.validation import rows_needed
+
+# Under this much tape there are too few closed bars, so tick files are read tick by tick.
+_TICK_CADENCE_BELOW_NS = 3 * 86_400 * 10**9
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Dataset:
+    """Warm feature rows of one instrument with their labels, in time order.
+
+    Attributes
+    ----------
+    rows : float32[m, n]
+        Finite feature rows.
+    ts, end_ns : int64[m]
+        Label intervals: time of the row's quote, time of its exit quote.
+    bid, ask : float64[m]
+        Entry prices, in quote currency.
+    up : bool[m]
+        The label.
+    move_pips, net_long, net_short : float64[m]
+        As in `models.labels.Labels`.
+    holdout_start_ns : int
+        Training sees only rows whose label ends before.
+    """
+
+    rows: NDArray[np.float32]
+    ts: I8
+    end_ns: I8
+    bid: F8
+    ask: F8
+    up: Flags
+    move_pips: F8
+    net_long: F8
+    net_short: F8
+    symbol: str
+    spec: FeatureSpec
+    horizon_ns: int
+    pip: float
+    holdout_start_ns: int
+    data_hash: str = ""
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def select(self, rows: I8 | Flags) -> "Dataset":
+        """Return the same data set with some of its rows."""
+        arrays = {
+            name: getattr(self, name)[rows]
+            for name in (column.name for column in fields(self))
+            if isinstance(getattr(self, name), np.ndarray)
+        }
+        return replace(self, **arrays)
+
+    def training(self) -> "Dataset":
+        """Rows whose label ends before the holdout."""
+        return self.select(self.end_ns < self.holdout_start_ns)
+
+    def holdout(self) -> "Dataset":
+        """Rows from the holdout's start on."""
+        return self.select(self.ts >= self.holdout_start_ns)
+
+
+def spec_for(columns: QuoteColumns, config: TrainingConfig) -> FeatureSpec:
+    """Feature spec of the wished cadence; "auto" takes ticks for tick files under three days."""
+    cadence = config.cadence
+    if cadence == "auto":
+        short = len(columns) > 0 and columns.ts[-1] - columns.ts[0] < _TICK_CADENCE_BELOW_NS
+        ticks = len(columns) > 0 and not columns.span.any()
+        cadence = "tick" if short and ticks else "bar"
+    return spec_named(f"core-{cadence}")
+
+
+def horizon_of(spec: FeatureSpec, config: TrainingConfig) -> int:
+    """Horizon in ns: whole bars for closed-bar rows, seconds for tick rows."""
+    if spec.cadence == Cadence.BAR:
+        return config.horizon_bars * spec.bar_ns
+    return round(config.horizon_secs * 1e9)
+
+
+def build_dataset(
+    columns: QuoteColumns,
+    symbol: str,
+    spec: FeatureSpec,
+    pip: float,
+    config: TrainingConfig,
+    costs: CostModel,
+    *,
+    data_hash: str = "",
+    features: FeatureRows | None = None,
+) -> Dataset:
+    """Compute features and labels and keep the warm rows with a valid label.
+
+    Parameters
+    ----------
+    columns : QuoteColumns
+        The tape of one instrument, holdout included.
+    pip : float
+        Size of a pip in quote currency.
+    data_hash : str
+        Hash of the stored snapshot that `columns` came from.
+    features : FeatureRows, optional
+        Rows computed already from these columns and this spec.
+
+    Raises
+    ------
+    BadInput
+        When a warm row is not finite, the training part has too few rows, or one class only.
+    """
+    if len(columns) == 0:
+        raise BadInput(f"there are no quotes of {symbol} to learn from")
+    computed = compute(spec, columns, pip) if features is None else features
+    horizon_ns = horizon_of(spec, config)
+    labels = fixed_horizon(columns, computed.index, horizon_ns, pip, costs)
+    kept = computed.warm & labels.valid
+    rows = computed.rows[kept]
+    _refuse_not_finite(rows, spec, symbol)
+    start, end = int(columns.ts[0]), int(columns.ts[-1])
+    dataset = Dataset(
+        rows=rows,
+        ts=columns.ts[computed.index][kept],
+        end_ns=labels.end_ns[kept],
+        bid=columns.bid[computed.index][kept],
+        ask=columns.ask[computed.index][kept],
+        up=labels.up[kept],
+        move_pips=labels.move_pips[kept],
+        net_long=labels.net_long[kept],
+        net_short=labels.net_short[kept],
+        symbol=symbol,
+        spec=spec,
+        horizon_ns=horizon_ns,
+        pip=pip,
+        holdout_start_ns=end - round((end - start) * config.holdout_fraction),
+        data_hash=data_hash,
+    )
+    _refuse_too_little(dataset, config, len(columns), computed.warm)
+    return dataset
+
+
+def _refuse_not_finite(rows: NDArray[np.float32], spec: FeatureSpec, symbol: str) -> None:
+    bad = ~np.isfinite(rows)
+    if bad.any():
+        row, column = (int(axis[0]) for axis in np.nonzero(bad))
+        raise BadInput(
+            f"{int(bad.any(axis=1).sum())} warm feature rows of {symbol} are not finite; the first "
+            f"is row {row}, column {spec.columns[column].name!r}"
+        )
+
+
+def _refuse_too_little(
+    dataset: Dataset, config: TrainingConfig, n_quotes: int, warm: Flags
+) -> None:
+    training = dataset.training()
+    needed = rows_needed(config.folds, config.embargo_samples)
+    if len(training) < needed:
+        n_warm = int(np.count_nonzero(warm))
+        raise BadInput(
+            f"{dataset.symbol} gives {len(training)} training rows and {needed} are needed: "
+            f"{n_quotes} quotes made {len(warm)} {dataset.spec.cadence} samples, {n_warm} of them "
+            f"warm, {len(dataset)} with a quote {timedelta(microseconds=dataset.horizon_ns / 1e3)} "
+            "ahead, the rest of those lie in the holdout"
+        )
+    n_up = int(np.count_nonzero(training.up))
+    if n_up in (0, len(training)):
+        side = "moved up" if n_up else "did not move up"
+        raise BadInput(
+            f"{dataset.symbol} {side} after every one of the {len(training)} training rows; "
+            "a direction model needs both outcomes"
+        )

@@ -1,0 +1,223 @@
+"""Out-of-sample results of a decision policy, net of cost, beside a predictor without skill."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.columns import F8, I8
+from core.config import DecisionConfig
+from core.costs import CostModel
+from core.types import Direction, Prediction, Signal
+from models.dataset import Dataset
+
+I1 = NDArray[np.int8]
+
+_RESAMPLES = 2_000
+_CONFIDENCE = 0.95
+
+
+class Decide(Protocol):
+    """The decision function, `trading.decision.decide`, handed in by the entry point."""
+
+    def __call__(
+        self,
+        prediction: Prediction | None,
+        bid: float,
+        ask: float,
+        pip: float,
+        quote_age_ns: int,
+        costs: CostModel,
+        config: DecisionConfig,
+        /,
+    ) -> Signal:
+        """Return BUY, SELL or HOLD, net of cost."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The decision function with what it needs beside the prediction and the prices."""
+
+    decide: Decide
+    costs: CostModel
+    config: DecisionConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldResult:
+    """Figures of one test span (or of all together, `fold` 0).
+
+    Attributes
+    ----------
+    n, train_rows : int
+        Tested rows; rows learnt from.
+    start_ns, end_ns : int
+        First test row, last label end.
+    log_loss, brier : float
+        Of the calibrated p; `base_log_loss` and `base_brier` of the base rate of the training rows.
+    hit_rate : float
+        Share of test rows whose mid went to the side of p.
+    break_even_hit_rate : float
+        Share needed to break even if every test row were traded: (1 + cost / mean |move|) / 2.
+    buys, sells : int
+        Rows that the policy would act on, overlapping ones included.
+    trades : int
+        Round trips that do not overlap: the next begins when the last one's label has ended.
+    trade_hit_rate : float
+        Share of trades with a gain after cost; 0 without trades.
+    net_pips, net_pips_per_trade : float
+        After spread, slippage and commission; 0 without trades.
+    no_skill_trades, no_skill_net_pips : int, float
+        The same policy fed with the base rate.
+    """
+
+    fold: int
+    train_rows: int
+    n: int
+    start_ns: int
+    end_ns: int
+    log_loss: float
+    base_log_loss: float
+    brier: float
+    base_brier: float
+    hit_rate: float
+    break_even_hit_rate: float
+    buys: int
+    sells: int
+    trades: int
+    trade_hit_rate: float
+    net_pips: float
+    net_pips_per_trade: float
+    no_skill_trades: int
+    no_skill_net_pips: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trades:
+    """Round trips: row numbers, sides (+1, -1), net pips; and the signal of every row."""
+
+    rows: I8
+    sides: I1
+    net_pips: F8
+    signals: I1
+
+
+def log_loss(p: F8, up: NDArray[np.bool_]) -> float:
+    """Mean negative log-likelihood; p is clipped to [1e-15, 1 - 1e-15]."""
+    q = np.clip(p, 1e-15, 1.0 - 1e-15)
+    return float(-np.mean(np.where(up, np.log(q), np.log1p(-q))))
+
+
+def brier(p: F8, up: NDArray[np.bool_]) -> float:
+    """Mean squared error of p as a forecast of `up`."""
+    return float(np.mean((p - up) ** 2))
+
+
+def signals(dataset: Dataset, p: F8, expected_move_pips: F8, policy: Policy) -> I1:
+    """Ask the policy row by row: +1 buy, -1 sell, 0 hold; int8[m]."""
+    sign = {Direction.BUY: 1, Direction.SELL: -1, Direction.HOLD: 0}
+    decide, costs, config = policy.decide, policy.costs, policy.config
+    pip, horizon, fingerprint = dataset.pip, dataset.horizon_ns, dataset.spec.fingerprint
+    out = np.zeros(len(dataset), np.int8)
+    columns = (p.tolist(), expected_move_pips.tolist(), dataset.bid.tolist(), dataset.ask.tolist())
+    for row, (chance, move, bid, ask) in enumerate(zip(*columns, strict=True)):
+        prediction = Prediction(chance, "evaluation", "0", fingerprint, horizon, move, True)
+        out[row] = sign[decide(prediction, bid, ask, pip, 0, costs, config).direction]
+    return out
+
+
+def trades_of(dataset: Dataset, acted: I1) -> Trades:
+    """Thin signals to round trips that do not overlap, so that they count as separate evidence."""
+    rows: list[int] = []
+    free_from = -1
+    ts, end_ns = dataset.ts, dataset.end_ns
+    for row in np.flatnonzero(acted).tolist():
+        if ts[row] >= free_from:
+            rows.append(row)
+            free_from = int(end_ns[row])
+    taken = np.array(rows, np.int64)
+    sides = acted[taken]
+    net = np.where(sides > 0, dataset.net_long[taken], dataset.net_short[taken])
+    return Trades(taken, sides, net, acted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Tested rows with p, the no-skill base rate and E|move|, all float64[m]."""
+
+    dataset: Dataset
+    p: F8
+    base_p: F8
+    expected_move_pips: F8
+    train_rows: int
+
+
+def assess(scored: Scored, policy: Policy, fold: int = 0) -> tuple[FoldResult, Trades]:
+    """Figures and trades of tested rows."""
+    dataset = scored.dataset
+    moves = scored.expected_move_pips
+    made = trades_of(dataset, signals(dataset, scored.p, moves, policy))
+    idle = trades_of(dataset, signals(dataset, scored.base_p, moves, policy))
+    result = FoldResult(
+        fold=fold,
+        train_rows=scored.train_rows,
+        n=len(dataset),
+        start_ns=int(dataset.ts[0]),
+        end_ns=int(dataset.end_ns.max()),
+        log_loss=log_loss(scored.p, dataset.up),
+        base_log_loss=log_loss(scored.base_p, dataset.up),
+        brier=brier(scored.p, dataset.up),
+        base_brier=brier(scored.base_p, dataset.up),
+        hit_rate=_hit_rate(scored.p, dataset.move_pips),
+        break_even_hit_rate=_break_even(dataset, policy.costs),
+        buys=int(np.count_nonzero(made.signals > 0)),
+        sells=int(np.count_nonzero(made.signals < 0)),
+        trades=len(made.rows),
+        trade_hit_rate=float(np.mean(made.net_pips > 0.0)) if len(made.rows) else 0.0,
+        net_pips=float(made.net_pips.sum()),
+        net_pips_per_trade=float(made.net_pips.mean()) if len(made.rows) else 0.0,
+        no_skill_trades=len(idle.rows),
+        no_skill_net_pips=float(idle.net_pips.sum()),
+    )
+    return result, made
+
+
+def _hit_rate(p: F8, move_pips: F8) -> float:
+    return float(np.mean(np.where(p > 0.5, move_pips > 0.0, move_pips < 0.0)))
+
+
+def _break_even(dataset: Dataset, costs: CostModel) -> float:
+    """(1 + cost / E|move|) / 2; above 1 when no hit rate would pay."""
+    spread = float(np.mean(dataset.ask - dataset.bid)) / dataset.pip
+    move = float(np.mean(np.abs(dataset.move_pips)))
+    return 0.5 * (1.0 + costs.round_trip_pips(spread) / max(move, 1e-9))
+
+
+def lower_bound(net_pips: F8, seed: int, confidence: float = _CONFIDENCE) -> float:
+    """One-sided lower confidence bound of the mean, by the circular block bootstrap.
+
+    Blocks of about n^(1/3) trades keep runs of luck together (Politis and Romano, 1992).
+
+    Parameters
+    ----------
+    net_pips : float64[k]
+        Results of the trades in time order.
+    confidence : float
+        0.95 gives the 5 % quantile of the resampled means.
+
+    Returns
+    -------
+    float
+        In pips; 0 without trades.
+    """
+    n = len(net_pips)
+    if n == 0:
+        return 0.0
+    length = max(1, round(n ** (1 / 3)))
+    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([net_pips, net_pips[: length - 1]]))])
+    block_sums = sums[length:] - sums[:-length]
+    starts = np.random.default_rng(seed).integers(0, n, (_RESAMPLES, -(-n // length)))
+    means = block_sums[starts].mean(axis=1) / length
+    return float(np.quantile(means, 1.0 - confidence))

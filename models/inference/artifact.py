@@ -1,0 +1,222 @@
+"""Load a model artifact that verifies, or refuse it by name.
+
+Serving imports this module: no training library may be reachable from here.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ArtifactRefused, BadInput
+from features.spec import spec_named
+from models import manifest as manifests
+from models.inference.heap import MAX_DEPTH, HeapTrees, calibrate, margins, score_row
+from models.manifest import FILE_NAME, Manifest
+
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
+
+FAMILIES = frozenset({"boosted-trees"})
+CALIBRATIONS = frozenset({"platt", "base_rate", "identity"})
+HEAP_FILES = ("codes.npy", "thresholds.npy", "leaves.npy", "base_margin.npy")
+CANARY_FILES = ("canary_rows.npy", "canary_p.npy")
+FILES = frozenset({"model.ubj", *HEAP_FILES, *CANARY_FILES})
+MIN_CANARIES = 8
+TOLERANCE = 1e-7
+
+
+class LoadedModel:
+    """A verified model, ready to score.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        What the artifact says about itself.
+    version : str
+        Registry version; set by whoever knows it, empty until then.
+    """
+
+    __slots__ = ("_model", "_offset", "_slope", "canary_rows", "manifest", "trees", "version")
+
+    def __init__(self, manifest: Manifest, trees: HeapTrees, canary_rows: F4) -> None:
+        self.manifest = manifest
+        self.version = ""
+        self.trees = trees
+        self.canary_rows = canary_rows
+        self._slope = manifest.calibration.slope
+        self._offset = manifest.calibration.offset
+        self._model = (
+            trees.codes,
+            trees.thresholds,
+            trees.leaves,
+            trees.base_margin,
+            trees.depth,
+            trees.n_features,
+        )
+
+    def predict_row(self, row: F4) -> float:
+        """Calibrated p of one row.
+
+        Parameters
+        ----------
+        row : float32[n_features]
+            C-contiguous; nothing of it is kept.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another length, another type or a strided row.
+        """
+        p: float = score_row(row, *self._model, self._slope, self._offset)
+        return p
+
+    def predict(self, rows: F4) -> F8:
+        """Calibrated p of rows float32[k, n_features], float64[k]; `predict_row` on each."""
+        raw = margins(self.trees, np.ascontiguousarray(rows, np.float32))
+        return calibrate(raw.astype(np.float64), self._slope, self._offset)
+
+    def warm(self) -> None:
+        """Touch every page of the mapped arrays and the code, before the first live row."""
+        for row in self.canary_rows:
+            self.predict_row(row)
+
+
+def load_verified(folder: Path, manifest_sha256: str) -> LoadedModel:
+    """Load an artifact after checking every promise it makes.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the artifact and nothing else. Its arrays are memory-mapped, so it must stay.
+    manifest_sha256 : str
+        The root of trust, from the registry.
+
+    Raises
+    ------
+    ArtifactRefused
+        Naming the reason: a hash, a size, a file too many or missing, a spec this code does not
+        compute, arrays that are no heap, canary rows that do not reproduce.
+    """
+    manifest = _verified_manifest(folder, manifest_sha256)
+    _verify_files(folder, manifest)
+    _verify_terms(manifest)
+    try:
+        trees = _load_trees(folder, manifest)
+        canary_rows, canary_p = (_load(folder, name) for name in CANARY_FILES)
+    except (ValueError, OSError, EOFError) as error:
+        raise ArtifactRefused(f"{folder}: an array cannot be read: {error}") from error
+    model = LoadedModel(manifest, trees, np.array(canary_rows))
+    _verify_canaries(folder, model, canary_p)
+    return model
+
+
+def _verified_manifest(folder: Path, expected: str) -> Manifest:
+    try:
+        data = (folder / FILE_NAME).read_bytes()
+    except OSError as error:
+        raise ArtifactRefused(f"{folder} has no readable {FILE_NAME}") from error
+    found = manifests.sha256_bytes(data)
+    if found != expected:
+        raise ArtifactRefused(f"{folder}: {FILE_NAME} has SHA-256 {found}, expected {expected}")
+    try:
+        return manifests.decode(data)
+    except BadInput as error:
+        raise ArtifactRefused(f"{folder}: {error}") from error
+
+
+def _verify_files(folder: Path, manifest: Manifest) -> None:
+    if set(manifest.files) != FILES:
+        raise ArtifactRefused(
+            f"{folder}: the manifest names {sorted(manifest.files)}, not {sorted(FILES)}"
+        )
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    extra = sorted(found - FILES - {FILE_NAME})
+    if extra:
+        raise ArtifactRefused(f"{folder}: {extra[0]} is not in the manifest")
+    for name, entry in sorted(manifest.files.items()):
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            raise ArtifactRefused(f"{folder}: {name} is missing or no plain file")
+        real = manifests.file_entry(path)
+        if real.size != entry.size:
+            raise ArtifactRefused(f"{folder}: {name} has {real.size} bytes, expected {entry.size}")
+        if real.sha256 != entry.sha256:
+            raise ArtifactRefused(
+                f"{folder}: {name} has SHA-256 {real.sha256}, expected {entry.sha256}"
+            )
+
+
+def _verify_terms(manifest: Manifest) -> None:
+    """Refuse what this code cannot read, or whose feature rows it would compute otherwise."""
+    if manifest.family not in FAMILIES:
+        raise ArtifactRefused(f"family {manifest.family!r} cannot be served here")
+    if manifest.window != 1:
+        raise ArtifactRefused(f"a window of {manifest.window} rows is not one for trees")
+    calibration = manifest.calibration
+    if calibration.kind not in CALIBRATIONS:
+        raise ArtifactRefused(f"calibration {calibration.kind!r} is unknown")
+    numbers = (*calibration.params.values(), manifest.expected_move_pips)
+    if not np.isfinite(numbers).all():
+        raise ArtifactRefused("a calibration parameter or the expected move is not finite")
+    try:
+        spec = spec_named(manifest.spec_name)
+    except (BadInput, KeyError, ValueError) as error:
+        raise ArtifactRefused(f"feature spec {manifest.spec_name!r} is unknown here") from error
+    if spec.fingerprint != manifest.spec_fingerprint:
+        raise ArtifactRefused(
+            f"feature spec {manifest.spec_name!r} has fingerprint {spec.fingerprint} here, "
+            f"the model was trained on {manifest.spec_fingerprint}"
+        )
+    declared = (manifest.n_features, manifest.cadence, manifest.bar_ns)
+    computed = (spec.n_features, str(spec.cadence), spec.bar_ns)
+    if declared != computed:
+        raise ArtifactRefused(
+            f"the manifest declares (n_features, cadence, bar_ns) = {declared}, the feature spec "
+            f"{manifest.spec_name!r} has {computed}"
+        )
+
+
+def _load(folder: Path, name: str) -> np.ndarray:
+    """Map an array into memory.
+
+    Copy-on-write and not read-only: numba's dispatch is 1 us slower a read-only argument, and
+    nobody writes, so the pages stay shared all the same.
+    """
+    return np.load(folder / name, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+
+
+def _load_trees(folder: Path, manifest: Manifest) -> HeapTrees:
+    codes, thresholds, leaves, base = (_load(folder, name) for name in HEAP_FILES)
+    n_trees = len(leaves) - len(codes)
+    depth = (len(leaves) // max(n_trees, 1)).bit_length() - 1
+    sound = (
+        (codes.dtype, thresholds.dtype, leaves.dtype, base.dtype) == ("<i2", "<f4", "<f4", "<f4")
+        and codes.shape == thresholds.shape == (n_trees * (2**depth - 1),)
+        and leaves.shape == (n_trees * 2**depth,)
+        and base.shape == (1,)
+        and 0 <= depth <= MAX_DEPTH
+        and n_trees > 0
+        # The engine trusts these: a feature beyond the row would read foreign memory.
+        and (codes.size == 0 or (codes.min() >= 0 and codes.max() < 2 * manifest.n_features))
+        and np.isfinite(leaves).all()
+        and np.isfinite(base).all()
+    )
+    if not sound:
+        raise ArtifactRefused(f"{folder}: the arrays are no heap of {manifest.n_features} features")
+    return HeapTrees(codes, thresholds, leaves, base[0], depth, manifest.n_features)
+
+
+def _verify_canaries(folder: Path, model: LoadedModel, expected: np.ndarray) -> None:
+    rows = model.canary_rows
+    shape = (len(expected), model.manifest.n_features)
+    if rows.dtype != np.float32 or rows.shape != shape or len(expected) < MIN_CANARIES:
+        raise ArtifactRefused(
+            f"{folder}: canary rows {rows.dtype}{rows.shape} do not go with {len(expected)} "
+            f"expected outputs of {shape[1]} features, at least {MIN_CANARIES} of them"
+        )
+    worst = float(np.max(np.abs(model.predict(rows) - expected)))
+    if not worst <= TOLERANCE:  # also when it is NaN
+        raise ArtifactRefused(
+            f"{folder}: canary rows do not reproduce; p is off by {worst:.3g}, at most {TOLERANCE}"
+        )

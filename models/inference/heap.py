@@ -1,0 +1,183 @@
+"""Boosted trees as complete heaps in flat arrays: the engine that serves predictions.
+
+Every tree is stored as a complete binary tree of the model's depth, node ``i`` having its children
+at ``2 i + 1`` and ``2 i + 2``; a leaf above the last level is repeated below, so every row takes
+the same number of steps and the path needs no branch. Margins equal XGBoost's to the bit: the same
+float32 comparison ``x < threshold``, the same default direction for NaN, and a float32 sum that
+starts at the base margin and runs in tree order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import float32, float64, int16, int64, njit, types, void
+from numpy.typing import NDArray
+
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
+I2 = NDArray[np.int16]
+
+MAX_DEPTH = 8
+MAX_FEATURES = 2**14 - 1
+
+_F4_READ_ONLY = types.Array(float32, 1, "C", readonly=True)
+_F4_ROWS_READ_ONLY = types.Array(float32, 2, "C", readonly=True)
+_MODEL = (int16[::1], float32[::1], float32[::1], float32, int64, int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeapTrees:
+    """A compiled model.
+
+    Attributes
+    ----------
+    codes : int16[trees * (2**depth - 1)]
+        ``2 * feature + 1`` where NaN goes right, ``2 * feature`` where it goes left.
+    thresholds : float32[trees * (2**depth - 1)]
+        A row goes left when its feature is below.
+    leaves : float32[trees * 2**depth]
+        Leaf values, learning rate included.
+    base_margin : float32
+        Start of the sum, as log-odds.
+    depth, n_features : int
+        Levels of inner nodes; length of a row.
+    """
+
+    codes: I2
+    thresholds: F4
+    leaves: F4
+    base_margin: np.float32
+    depth: int
+    n_features: int
+
+    @property
+    def n_trees(self) -> int:
+        """Number of trees."""
+        return len(self.leaves) >> self.depth
+
+
+@njit(cache=True, inline="always")
+def _step(codes, thresholds, row, node):  # type: ignore[no-untyped-def]
+    code = np.uint64(codes[node])
+    x = row[code >> np.uint64(1)]
+    nan_right = np.isnan(x) & ((code & np.uint64(1)) == np.uint64(1))
+    return np.uint64((x >= thresholds[node]) | nan_right)
+
+
+@njit(cache=True)
+def _margin(row, codes, thresholds, leaves, base, depth):  # type: ignore[no-untyped-def]
+    one, two = np.uint64(1), np.uint64(2)
+    n_leaves = one << np.uint64(depth)
+    n_inner = n_leaves - one
+    n_trees = np.uint64(leaves.shape[0]) >> np.uint64(depth)
+    total = base
+    tree = np.uint64(0)
+    # Four trees at a time: their loads do not wait for each other, the sum stays in tree order.
+    while tree + np.uint64(4) <= n_trees:
+        o0 = tree * n_inner
+        o1, o2, o3 = o0 + n_inner, o0 + two * n_inner, o0 + np.uint64(3) * n_inner
+        i0 = i1 = i2 = i3 = np.uint64(0)
+        for _ in range(depth):
+            i0 = two * i0 + one + _step(codes, thresholds, row, o0 + i0)
+            i1 = two * i1 + one + _step(codes, thresholds, row, o1 + i1)
+            i2 = two * i2 + one + _step(codes, thresholds, row, o2 + i2)
+            i3 = two * i3 + one + _step(codes, thresholds, row, o3 + i3)
+        first = tree * n_leaves - n_inner
+        total += leaves[first + i0]
+        total += leaves[first + n_leaves + i1]
+        total += leaves[first + two * n_leaves + i2]
+        total += leaves[first + np.uint64(3) * n_leaves + i3]
+        tree += np.uint64(4)
+    while tree < n_trees:
+        i0 = np.uint64(0)
+        for _ in range(depth):
+            i0 = two * i0 + one + _step(codes, thresholds, row, tree * n_inner + i0)
+        total += leaves[tree * n_leaves + i0 - n_inner]
+        tree += one
+    return total
+
+
+@njit(float64(float64, float64, float64), cache=True)
+def _calibrated(margin, slope, offset):  # type: ignore[no-untyped-def]
+    z = slope * margin + offset
+    if z >= 0.0:  # either way exp cannot overflow
+        return 1.0 / (1.0 + np.exp(-z))
+    e = np.exp(z)
+    return e / (1.0 + e)
+
+
+@njit(float64[::1](float64[::1], float64, float64), cache=True)
+def _calibrated_all(margins, slope, offset):  # type: ignore[no-untyped-def]
+    out = np.empty(margins.shape[0], np.float64)
+    for k in range(margins.shape[0]):
+        out[k] = _calibrated(margins[k], slope, offset)
+    return out
+
+
+def calibrate(margins: F8, slope: float, offset: float) -> F8:
+    """``1 / (1 + exp(-(slope * margin + offset)))`` for float64[k], equal to `score_row`'s p.
+
+    It lives beside `score_row` and not in `models.calibration` because numba's cache of a caller
+    does not notice a changed callee in another file.
+    """
+    out: F8 = _calibrated_all(margins, slope, offset)
+    return out
+
+
+# Signatures are stated so that an odd row (strided, float64) is an error and never a compilation
+# in the middle of a tick.
+@njit(
+    [
+        float64(float32[::1], *_MODEL, float64, float64),
+        float64(_F4_READ_ONLY, *_MODEL, float64, float64),
+    ],
+    cache=True,
+)
+def score_row(row, codes, thresholds, leaves, base, depth, n_features, slope, offset):  # type: ignore[no-untyped-def]
+    """Calibrated p of one row."""
+    if row.shape[0] != n_features:
+        raise ValueError("the row does not have the model's number of features")
+    margin = _margin(row, codes, thresholds, leaves, base, depth)
+    return _calibrated(np.float64(margin), slope, offset)
+
+
+@njit(
+    [
+        void(float32[:, ::1], *_MODEL, float32[::1]),
+        void(_F4_ROWS_READ_ONLY, *_MODEL, float32[::1]),
+    ],
+    cache=True,
+    nogil=True,
+)
+def _margins(rows, codes, thresholds, leaves, base, depth, n_features, out):  # type: ignore[no-untyped-def]
+    if rows.shape[1] != n_features:
+        raise ValueError("the rows do not have the model's number of features")
+    for k in range(rows.shape[0]):
+        out[k] = _margin(rows[k], codes, thresholds, leaves, base, depth)
+
+
+def margins(trees: HeapTrees, rows: F4) -> F4:
+    """Raw log-odds of each row.
+
+    Parameters
+    ----------
+    rows : float32[k, n_features]
+        C-contiguous.
+
+    Returns
+    -------
+    float32[k]
+        Equal to ``Booster.predict(..., output_margin=True)`` to the bit.
+    """
+    out = np.empty(len(rows), np.float32)
+    _margins(
+        rows,
+        trees.codes,
+        trees.thresholds,
+        trees.leaves,
+        trees.base_margin,
+        trees.depth,
+        trees.n_features,
+        out,
+    )
+    return out
