@@ -15,39 +15,24 @@ import msgspec
 
 from core.errors import AppError, NotFound, Unavailable
 from models.inference.artifact import LoadedModel, load_verified
+from registry.loading import RegisteredVersion
 
 log = logging.getLogger(__name__)
 
-ALIASES = ("champion", "bootstrap")
-
-
-class Pointer(msgspec.Struct, frozen=True):
-    """Which version an alias names, and the hash that everything else is checked against."""
-
-    model: str
-    version: str
-    alias: str
-    manifest_sha256: str
-
-    @property
-    def approved(self) -> bool:
-        """A champion may trade, a bootstrap version may only be watched."""
-        return self.alias == "champion"
-
 
 class Registry(Protocol):
-    """What the watch asks of the model registry; both calls block and run in a thread."""
+    """What the watch asks of `registry.loading.RegistryReader`; both block, so run in a thread."""
 
-    def resolve(self, model: str, alias: str) -> Pointer:
-        """Look the alias up; raises NotFound or Unavailable."""
+    def resolve_serving(self, model: str) -> RegisteredVersion:
+        """Return the champion, else the bootstrap version; raises NotFound or Unavailable."""
         ...
 
-    def fetch(self, pointer: Pointer, folder: Path) -> None:
-        """Bring the version's files into `folder`; raises Unavailable."""
+    def fetch(self, version: RegisteredVersion) -> Path:
+        """Return the verified local folder of a version, downloading it unless it is there."""
         ...
 
 
-Swap = Callable[[str, LoadedModel, Pointer], None]
+Swap = Callable[[str, LoadedModel, RegisteredVersion], None]
 
 
 class ModelWatch:
@@ -56,13 +41,13 @@ class ModelWatch:
     Parameters
     ----------
     registry : Registry
-        The registry's client.
+        The registry's reader.
     home : Path
-        Where verified copies are kept: ``<home>/<model>/<version>/``.
+        Where the pointers to the last good versions are kept across restarts.
     symbols : sequence of str
         Symbols to serve; the model of a symbol is called ``direction-<symbol>``.
     swap : callable
-        Called on the loop with (symbol, model, pointer).
+        Called on the loop with (symbol, model, version).
     """
 
     def __init__(
@@ -72,9 +57,10 @@ class ModelWatch:
         self._home = home
         self._symbols = symbols
         self._swap = swap
-        self.serving: dict[str, Pointer] = {}
+        self.serving: dict[str, RegisteredVersion] = {}
         self.refused: dict[str, str] = {}
         self.reachable = False
+        self.swaps = 0
 
     async def restore(self) -> None:
         """Serve the verified local copies of the last run, without asking anybody."""
@@ -109,33 +95,27 @@ class ModelWatch:
                 self._refuse(symbol, str(error))
 
     async def _poll_symbol(self, symbol: str) -> None:
-        pointer = await asyncio.to_thread(self._resolve, symbol)
+        version = await asyncio.to_thread(self._registry.resolve_serving, model_name(symbol))
         self.reachable = True
-        if pointer == self.serving.get(symbol):
+        if _same(version, self.serving.get(symbol)):
             return
-        model = await asyncio.to_thread(self._obtain, pointer)
-        self._hand_over(symbol, model, pointer)
-        await asyncio.to_thread(self._keep, symbol, pointer)
+        model = await asyncio.to_thread(self._obtain, version)
+        self._hand_over(symbol, model, version)
+        await asyncio.to_thread(self._keep, symbol, version)
 
-    def _resolve(self, symbol: str) -> Pointer:
-        name = model_name(symbol)
-        champion, bootstrap = ALIASES
-        try:
-            return self._registry.resolve(name, champion)
-        except NotFound:
-            return self._registry.resolve(name, bootstrap)
+    def _obtain(self, version: RegisteredVersion) -> LoadedModel:
+        model = load_verified(self._registry.fetch(version), version.manifest_sha256)
+        model.version = version.version
+        model.warm()
+        return model
 
-    def _obtain(self, pointer: Pointer) -> LoadedModel:
-        folder = self._home / pointer.model / pointer.version
-        if not (folder / "manifest.json").is_file():
-            self._registry.fetch(pointer, folder)
-        return load_warm(folder, pointer)
-
-    def _hand_over(self, symbol: str, model: LoadedModel, pointer: Pointer) -> None:
-        self._swap(symbol, model, pointer)
-        self.serving[symbol] = pointer
+    def _hand_over(self, symbol: str, model: LoadedModel, version: RegisteredVersion) -> None:
+        self._swap(symbol, model, version)
+        self.serving[symbol] = version
         self.refused.pop(symbol, None)
-        log.info("%s is served by %s version %s (%s)", symbol, *_words(pointer))
+        self.swaps += 1
+        words = (version.model, version.version, version.alias)
+        log.info("%s is served by %s version %s (%s)", symbol, *words)
 
     def _refuse(self, symbol: str, why: str) -> None:
         if self.refused.get(symbol) != why:
@@ -145,22 +125,22 @@ class ModelWatch:
     def _kept_file(self, symbol: str) -> Path:
         return self._home / model_name(symbol) / "serving.json"
 
-    def _keep(self, symbol: str, pointer: Pointer) -> None:
+    def _keep(self, symbol: str, version: RegisteredVersion) -> None:
         file = self._kept_file(symbol)
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".tmp")
-        partial.write_bytes(msgspec.json.encode(pointer))
+        partial.write_bytes(msgspec.json.encode(version))
         partial.replace(file)
 
-    def _read_kept(self, symbol: str) -> tuple[LoadedModel, Pointer] | None:
+    def _read_kept(self, symbol: str) -> tuple[LoadedModel, RegisteredVersion] | None:
         file = self._kept_file(symbol)
         if not file.is_file():
             return None
         try:
-            pointer = msgspec.json.decode(file.read_bytes(), type=Pointer)
+            version = msgspec.json.decode(file.read_bytes(), type=RegisteredVersion)
         except msgspec.DecodeError as error:
             raise NotFound(f"{file} cannot be read: {error}") from None
-        return load_warm(self._home / pointer.model / pointer.version, pointer), pointer
+        return self._obtain(version), version
 
 
 def model_name(symbol: str) -> str:
@@ -168,12 +148,10 @@ def model_name(symbol: str) -> str:
     return f"direction-{symbol}"
 
 
-def load_warm(folder: Path, pointer: Pointer) -> LoadedModel:
-    """Load and verify a version; the canary rows it is checked with also warm it."""
-    model = load_verified(folder, pointer.manifest_sha256)
-    model.version = pointer.version
-    return model
-
-
-def _words(pointer: Pointer) -> tuple[str, str, str]:
-    return pointer.model, pointer.version, pointer.alias
+def _same(new: RegisteredVersion, old: RegisteredVersion | None) -> bool:
+    """Tags may change without any effect on what is served."""
+    return old is not None and (new.version, new.alias, new.manifest_sha256) == (
+        old.version,
+        old.alias,
+        old.manifest_sha256,
+    )
