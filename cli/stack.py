@@ -1,0 +1,33 @@
+"""Our own two servers as supervised services."""
+
+import sys
+
+from cli.doctor import answers as accepts
+from cli.services import answers, environment
+from cli.supervisor import Service
+from core.config import Config
+
+
+def serving(config: Config) -> Service:
+    """The HTTP API and the trading engine behind it."""
+    host, port = config.serving.host, config.serving.port
+    return Service(
+        name="serving",
+        argv=(sys.executable, "-m", "cli.main", "serve"),
+        env={**environment(config), "OMP_NUM_THREADS": "1"},
+        ready=lambda: answers(f"http://{host}:{port}/healthz"),
+        address=(host, port),
+    )
+
+
+def venue(config: Config, symbols: tuple[str, ...]) -> Service:
+    """The simulated venue on the held-out tape of `symbols`."""
+    host, port = config.fix.host, config.fix.port
+    chosen = [word for symbol in symbols for word in ("--symbol", symbol)]
+    return Service(
+        name="venue",
+        argv=(sys.executable, "-m", "cli.main", "venue", *chosen),
+        env=environment(config),
+        ready=lambda: accepts(host, port),
+        address=(host, port),
+    )
