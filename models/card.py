@@ -60,8 +60,8 @@ E|move| over the horizon: {manifest.expected_move_pips:.3f} pips.
 
 ## Limits
 
-For {manifest.symbol} at this cadence and horizon only. Past results, at the recorded spread, without
-market impact; a regime that the training span does not hold is outside of what it knows.
+For {manifest.symbol} at this cadence and horizon only. Past results, at the recorded spread,
+without market impact; a regime that the training span does not hold is outside of what it knows.
 """
 
 

@@ -102,12 +102,17 @@ def _write_arrays(folder: Path, result: TrainingResult, canary_rows: F4) -> None
     boosted, trees = result.model.boosted, result.model.boosted.heap
     (folder / "model.ubj").write_bytes(boosted.ubjson())
     base = np.array([trees.base_margin], np.float32)
-    heap = (trees.codes, trees.thresholds, trees.leaves, base)
     # What serving must reproduce comes from XGBoost, not from the engine under test.
     canary_p = result.model.calibration.apply(boosted.own_margins(canary_rows))
-    for name, array in zip(
-        (*HEAP_FILES, *CANARY_FILES), (*heap, canary_rows, canary_p), strict=True
-    ):
+    arrays: list[np.ndarray] = [
+        trees.codes,
+        trees.thresholds,
+        trees.leaves,
+        base,
+        canary_rows,
+        canary_p,
+    ]
+    for name, array in zip((*HEAP_FILES, *CANARY_FILES), arrays, strict=True):
         np.save(folder / name, array, allow_pickle=False)
 
 

@@ -53,7 +53,7 @@ def walk_forward(ts: I8, end_ns: I8, folds: int, embargo: int) -> Iterator[tuple
 
 def before(ts: I8, end_ns: I8, start: int, embargo: int) -> I8:
     """Rows that may teach a model tested from row `start` on: purged, then embargoed."""
-    candidates = np.arange(max(start - embargo, 0))
+    stop = max(start - embargo, 0)
     if start >= len(ts):
-        return candidates
-    return candidates[end_ns[: len(candidates)] < ts[start]]
+        return np.arange(stop)
+    return np.flatnonzero(end_ns[:stop] < ts[start])

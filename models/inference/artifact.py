@@ -20,6 +20,7 @@ F8 = NDArray[np.float64]
 FAMILIES = frozenset({"boosted-trees"})
 CALIBRATIONS = frozenset({"platt", "base_rate", "identity"})
 HEAP_FILES = ("codes.npy", "thresholds.npy", "leaves.npy", "base_margin.npy")
+HEAP_DTYPES = ["int16", "float32", "float32", "float32"]
 CANARY_FILES = ("canary_rows.npy", "canary_p.npy")
 FILES = frozenset({"model.ubj", *HEAP_FILES, *CANARY_FILES})
 MIN_CANARIES = 8
@@ -183,7 +184,8 @@ def _load(folder: Path, name: str) -> np.ndarray:
     Copy-on-write and not read-only: numba's dispatch is 1 us slower a read-only argument, and
     nobody writes, so the pages stay shared all the same.
     """
-    return np.load(folder / name, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+    array: np.ndarray = np.load(folder / name, mmap_mode="c", allow_pickle=False)
+    return array.view(np.ndarray)
 
 
 def _load_trees(folder: Path, manifest: Manifest) -> HeapTrees:
@@ -191,7 +193,7 @@ def _load_trees(folder: Path, manifest: Manifest) -> HeapTrees:
     n_trees = len(leaves) - len(codes)
     depth = (len(leaves) // max(n_trees, 1)).bit_length() - 1
     sound = (
-        (codes.dtype, thresholds.dtype, leaves.dtype, base.dtype) == ("<i2", "<f4", "<f4", "<f4")
+        [str(array.dtype) for array in (codes, thresholds, leaves, base)] == HEAP_DTYPES
         and codes.shape == thresholds.shape == (n_trees * (2**depth - 1),)
         and leaves.shape == (n_trees * 2**depth,)
         and base.shape == (1,)

@@ -1,0 +1,72 @@
+"""Platt scaling finds the line, falls back where it must, and is one formula everywhere."""
+
+import math
+
+import numpy as np
+import pytest
+
+from models.calibration import Calibration, fit_platt
+
+
+def drawn(slope: float, offset: float, n: int = 40_000, seed: int = 0) -> tuple:
+    rng = np.random.default_rng(seed)
+    margins = rng.normal(size=n)
+    return margins, rng.random(n) < 1.0 / (1.0 + np.exp(-(slope * margins + offset)))
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.3, -0.4), (2.5, 1.0)])
+def test_platt_recovers_the_line(slope: float, offset: float) -> None:
+    found = fit_platt(*drawn(slope, offset))
+    assert found.kind == "platt"
+    assert (found.slope, found.offset) == pytest.approx((slope, offset), abs=0.06)
+    assert all(type(value) is float for value in found.params.values())
+
+
+def test_platt_is_at_the_minimum() -> None:
+    margins, up = drawn(0.7, 0.1, 500)
+    found = fit_platt(margins, up)
+    n_up, n_down = up.sum(), (~up).sum()
+    target = np.where(up, (n_up + 1) / (n_up + 2), 1 / (n_down + 2))
+    error = found.apply(margins) - target
+    assert abs(error.mean()) < 1e-6
+    assert abs((error * margins).mean()) < 1e-6
+
+
+def test_perfectly_separated_classes_still_give_finite_numbers() -> None:
+    margins = np.concatenate([np.linspace(-3, -1, 200), np.linspace(1, 3, 200)])
+    found = fit_platt(margins, margins > 0)
+    assert np.isfinite([found.slope, found.offset]).all()
+    p = found.apply(margins)
+    assert ((p > 0.0) & (p < 1.0)).all()
+
+
+@pytest.mark.parametrize(
+    ("margins", "up"),
+    [
+        (np.linspace(-1, 1, 20), np.arange(20) % 2 == 0),
+        (np.linspace(-1, 1, 200), np.ones(200, bool)),
+        (np.full(200, 0.3), np.arange(200) % 2 == 0),
+    ],
+    ids=["few rows", "one class", "constant margins"],
+)
+def test_degenerate_rows_give_the_identity(margins: np.ndarray, up: np.ndarray) -> None:
+    assert fit_platt(margins, up) == Calibration("identity", {})
+
+
+def test_scores_that_order_nothing_give_the_base_rate() -> None:
+    margins, up = drawn(-0.5, 0.4)
+    found = fit_platt(margins, up)
+    assert found.kind == "base_rate"
+    assert found.apply(np.array([-5.0, 0.0, 5.0])) == pytest.approx(up.mean(), abs=1e-4)
+
+
+def test_extreme_margins_do_not_overflow() -> None:
+    p = Calibration().apply(np.array([-1e9, -800.0, 0.0, 800.0, 1e9]))
+    assert p.tolist() == [0.0, math.exp(-800.0), 0.5, 1.0, 1.0]
+
+
+def test_one_by_one_equals_the_vector() -> None:
+    margins, _ = drawn(1.0, 0.0, 2_000, seed=5)
+    calibration = Calibration("platt", {"slope": 0.61, "offset": -0.07})
+    single = [calibration.apply(margins[k : k + 1])[0] for k in range(len(margins))]
+    assert np.array_equal(calibration.apply(margins), single)
