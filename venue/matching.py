@@ -1,0 +1,337 @@
+"""The venue's matching: price-time priority against the bid and ask of the tape.
+
+Pure and deterministic: what happens to an order depends on the tape positions at which it arrived
+and was canceled, on its id and on the seed, and on nothing else. No clock, no arrival order between
+instruments, no state of the random generator.
+
+Rules
+-----
+* A buy executes at the ask and a sell at the bid, as soon as its limit reaches that price; a better
+  price than the limit is passed on. A market order comes as an IOC limit at its collar price.
+* The depth at the touch is not on the tape, so it is taken as enough for any order. The venue still
+  executes a sampled share of the orders (`VenueConfig.partial_ratio`) in two parts: the first at
+  once, the rest at the next quote of the instrument.
+* The rest of an IOC has that one quote: where its limit no longer reaches the price, or the tape
+  ends, it is canceled. An IOC or FOK that is not marketable when it arrives is canceled at once; a
+  FOK never executes in parts. A GTC rests until it executes or is canceled.
+* The high and low of a quote with a span fill nothing: only prices that the tape states trade.
+* A sampled share (`VenueConfig.reject_ratio`) is rejected; so is an order before the instrument's
+  first quote.
+"""
+
+import hashlib
+from bisect import insort
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from core.config import VenueConfig
+from core.instruments import InstrumentTable
+from core.types import (
+    Fill,
+    Order,
+    OrderEvent,
+    OrderEventKind,
+    OrderStatus,
+    Quote,
+    Side,
+    TimeInForce,
+)
+
+VENUE = "VENUE"
+UNKNOWN_ORDER = "unknown order"
+TOO_LATE = "too late to cancel"
+_OPEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
+
+
+class VenueOrder(msgspec.Struct, frozen=True, gc=False):
+    """An order as it stands on the wire; `quantity` in lot steps, `limit_ticks` in price ticks."""
+
+    client_order_id: str
+    instrument: int
+    side: Side
+    quantity: int
+    limit_ticks: int
+    time_in_force: TimeInForce
+    account: str = ""
+
+
+def venue_order(order: Order) -> VenueOrder:
+    """Return what of an engine's order the venue gets to see."""
+    return VenueOrder(
+        order.client_order_id,
+        order.instrument,
+        order.side,
+        order.quantity,
+        order.limit_ticks,
+        order.time_in_force,
+        order.account,
+    )
+
+
+class Fate(NamedTuple):
+    """Three uniform draws in [0, 1) that decide how the venue treats an order."""
+
+    reject: float
+    partial: float
+    part: float
+
+
+def fate(seed: int, client_order_id: str) -> Fate:
+    """Draw the fate of an order: BLAKE2b of seed and id, so that arrival order cannot matter."""
+    digest = hashlib.blake2b(f"{seed}/{client_order_id}".encode(), digest_size=24).digest()
+    draws = (int.from_bytes(digest[at : at + 8]) >> 11 for at in (0, 8, 16))
+    return Fate(*(draw * 2.0**-53 for draw in draws))
+
+
+class Market(NamedTuple):
+    """Where the tape of an instrument stands; prices in price ticks."""
+
+    seq: int
+    ts_event: int
+    bid: int
+    ask: int
+
+
+@dataclass(slots=True)
+class BookEntry:
+    """An order at the venue and how far it got; `value` is the sum of quantity x price ticks."""
+
+    order: VenueOrder
+    arrival: int
+    status: OrderStatus = OrderStatus.ACCEPTED
+    filled: int = 0
+    value: int = 0
+    executions: int = 0
+    reason: str = ""
+    quote_seq: int = 0
+    ts_event: int = 0
+
+    @property
+    def leaves(self) -> int:
+        """Lot steps that may still execute."""
+        return self.order.quantity - self.filled if self.is_open else 0
+
+    @property
+    def is_open(self) -> bool:
+        """True while the order works."""
+        return self.status in _OPEN
+
+    @property
+    def venue_order_id(self) -> str:
+        """The venue's name for the order, the same in every replay."""
+        return f"V{self.order.client_order_id}"
+
+
+_Rank = tuple[int, int, str]
+
+
+class MatchingEngine:
+    """Matches orders with the tape.
+
+    Parameters
+    ----------
+    instruments : InstrumentTable
+        Terms of what trades here.
+    config : VenueConfig
+        `seed`, `partial_ratio` and `reject_ratio` are used.
+    """
+
+    def __init__(self, instruments: InstrumentTable, config: VenueConfig) -> None:
+        self._instruments = instruments
+        self._config = config
+        self._markets: dict[int, Market] = {}
+        self._ended: set[int] = set()
+        self._entries: dict[str, BookEntry] = {}
+        self._books: dict[tuple[int, Side], list[_Rank]] = {}
+        self._last_chance: dict[int, list[BookEntry]] = {}
+        self._positions = [0] * len(instruments)
+
+    def on_quote(self, quote: Quote) -> list[OrderEvent]:
+        """Move the instrument's tape to `quote` and match what rests.
+
+        Raises
+        ------
+        ValueError
+            When the tape would not move forward.
+        """
+        terms = self._instruments[quote.instrument]
+        last = self._markets.get(quote.instrument)
+        if last is not None and quote.seq <= last.seq:
+            raise ValueError(f"{terms.symbol}: quote {quote.seq} after {last.seq}")
+        bid, ask = terms.to_ticks(quote.bid), terms.to_ticks(quote.ask)
+        self._markets[quote.instrument] = Market(quote.seq, quote.ts_event, bid, ask)
+        waiting = self._last_chance.pop(quote.instrument, [])
+        events = [
+            *self._match_side(quote.instrument, Side.BUY),
+            *self._match_side(quote.instrument, Side.SELL),
+        ]
+        return events + [self._cancel_rest(entry) for entry in waiting if entry.is_open]
+
+    def end_of_tape(self, instrument: int) -> list[OrderEvent]:
+        """No quote will follow: cancel the rests that wait for one, now and from here on."""
+        self._ended.add(instrument)
+        waiting = self._last_chance.pop(instrument, [])
+        return [self._cancel_rest(entry) for entry in waiting if entry.is_open]
+
+    def submit(self, order: VenueOrder) -> list[OrderEvent]:
+        """Take a new order at the current tape position.
+
+        Returns
+        -------
+        list of OrderEvent
+            REJECT, or ACCEPT and what follows at once. Empty for an id that is known: a duplicate
+            never executes twice, and its sender is told the status instead.
+        """
+        if order.client_order_id in self._entries:
+            return []
+        entry = BookEntry(order, arrival=len(self._entries))
+        self._entries[order.client_order_id] = entry
+        reason = self._refusal(order)
+        if reason:
+            entry.status, entry.reason = OrderStatus.REJECTED, reason
+            return [self._event(entry, OrderEventKind.REJECT, reason)]
+        return [self._event(entry, OrderEventKind.ACCEPT), *self._arrive(entry)]
+
+    def cancel(self, client_order_id: str) -> list[OrderEvent]:
+        """Cancel an order: CANCEL, or REJECT_CANCEL when it is unknown or works no longer."""
+        entry = self._entries.get(client_order_id)
+        if entry is None:
+            kind = OrderEventKind.REJECT_CANCEL
+            return [OrderEvent(client_order_id, kind, 0, reason=UNKNOWN_ORDER)]
+        if not entry.is_open:
+            return [self._event(entry, OrderEventKind.REJECT_CANCEL, TOO_LATE)]
+        self._leave_book(entry)
+        return [self._close(entry, "canceled on request")]
+
+    def status(self, client_order_id: str) -> BookEntry | None:
+        """Return where an order stands, or None when the venue never saw it."""
+        return self._entries.get(client_order_id)
+
+    def open_orders(self) -> list[BookEntry]:
+        """Orders that still work, oldest first."""
+        return [entry for entry in self._entries.values() if entry.is_open]
+
+    def position(self, instrument: int) -> int:
+        """Signed lot steps: bought less sold."""
+        return self._positions[instrument]
+
+    def market(self, instrument: int) -> Market | None:
+        """Where the instrument's tape stands; None before its first quote."""
+        return self._markets.get(instrument)
+
+    def _refusal(self, order: VenueOrder) -> str:
+        if not 0 <= order.instrument < len(self._instruments):
+            return "unknown instrument"
+        terms = self._instruments[order.instrument]
+        if not terms.to_steps(terms.min_lots) <= order.quantity <= terms.to_steps(terms.max_lots):
+            return "quantity out of range"
+        if order.limit_ticks <= 0:
+            return "no limit price"
+        if order.instrument not in self._markets:
+            return "no market yet"
+        drawn = fate(self._config.seed, order.client_order_id).reject
+        return "rejected by the venue" if drawn < self._config.reject_ratio else ""
+
+    def _arrive(self, entry: BookEntry) -> list[OrderEvent]:
+        if self._marketable(entry.order):
+            return self._execute(entry)
+        if entry.order.time_in_force is not TimeInForce.GTC:
+            return [self._close(entry, "not marketable")]
+        self._rest(entry)
+        return []
+
+    def _match_side(self, instrument: int, side: Side) -> list[OrderEvent]:
+        book = self._books.get((instrument, side), [])
+        reached = 0
+        while reached < len(book) and self._marketable(self._entries[book[reached][2]].order):
+            reached += 1
+        ranks = book[:reached]
+        del book[:reached]
+        return [event for rank in ranks for event in self._execute(self._entries[rank[2]])]
+
+    def _marketable(self, order: VenueOrder) -> bool:
+        market = self._markets[order.instrument]
+        if order.side is Side.BUY:
+            return order.limit_ticks >= market.ask
+        return order.limit_ticks <= market.bid
+
+    def _execute(self, entry: BookEntry) -> list[OrderEvent]:
+        """Execute at the touch, whole or the first part; a rest goes (back) to the book."""
+        events = [self._fill(entry, self._first_part(entry))]
+        if not entry.is_open:
+            return events
+        if entry.order.time_in_force is TimeInForce.IOC:
+            if entry.order.instrument in self._ended:
+                return [*events, self._cancel_rest(entry, booked=False)]
+            self._last_chance.setdefault(entry.order.instrument, []).append(entry)
+        self._rest(entry)
+        return events
+
+    def _first_part(self, entry: BookEntry) -> int:
+        order, leaves = entry.order, entry.leaves
+        drawn = fate(self._config.seed, order.client_order_id)
+        whole = entry.executions or leaves < 2 or order.time_in_force is TimeInForce.FOK
+        if whole or drawn.partial >= self._config.partial_ratio:
+            return leaves
+        return min(leaves - 1, 1 + int(drawn.part * (leaves - 1)))
+
+    def _fill(self, entry: BookEntry, quantity: int) -> OrderEvent:
+        order, market = entry.order, self._markets[entry.order.instrument]
+        price = market.ask if order.side is Side.BUY else market.bid
+        entry.executions += 1
+        entry.filled += quantity
+        entry.value += quantity * price
+        whole = entry.filled == order.quantity
+        entry.status = OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED
+        self._positions[order.instrument] += order.side.sign * quantity
+        fill = Fill(
+            VENUE,
+            f"{order.client_order_id}-{entry.executions}",
+            order.client_order_id,
+            order.instrument,
+            order.side,
+            quantity,
+            price,
+            market.ts_event,
+            market.seq,
+        )
+        return self._event(entry, OrderEventKind.FILL, fill=fill)
+
+    def _rest(self, entry: BookEntry) -> None:
+        order = entry.order
+        insort(self._books.setdefault((order.instrument, order.side), []), _rank(entry))
+
+    def _leave_book(self, entry: BookEntry) -> None:
+        self._books[entry.order.instrument, entry.order.side].remove(_rank(entry))
+
+    def _cancel_rest(self, entry: BookEntry, *, booked: bool = True) -> OrderEvent:
+        if booked:
+            self._leave_book(entry)
+        return self._close(entry, "rest of the order not marketable")
+
+    def _close(self, entry: BookEntry, reason: str) -> OrderEvent:
+        entry.status, entry.reason = OrderStatus.CANCELED, reason
+        return self._event(entry, OrderEventKind.CANCEL, reason)
+
+    def _event(
+        self, entry: BookEntry, kind: OrderEventKind, reason: str = "", fill: Fill | None = None
+    ) -> OrderEvent:
+        market = self._markets.get(entry.order.instrument)
+        entry.quote_seq, entry.ts_event = (market.seq, market.ts_event) if market else (0, 0)
+        return OrderEvent(
+            entry.order.client_order_id,
+            kind,
+            entry.ts_event,
+            "" if kind is OrderEventKind.REJECT else entry.venue_order_id,
+            reason,
+            entry.quote_seq,
+            fill,
+        )
+
+
+def _rank(entry: BookEntry) -> _Rank:
+    """Sort key of price-time priority: the more generous limit first, then the earlier arrival."""
+    order = entry.order
+    return (-order.side.sign * order.limit_ticks, entry.arrival, order.client_order_id)
