@@ -1,0 +1,93 @@
+"""The command as a user sees it: one sentence and an exit code, never a stack trace."""
+
+import socket
+import sys
+from typing import Any
+
+import pytest
+
+from cli import main as command
+from cli.doctor import examine, versions
+from core.config import Config, RiskConfig, ServingConfig
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["tickpath", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("TICKPATH_SERVING__PORT", str(probe.getsockname()[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "word"),
+    [
+        ("TICKPATH_VENU__SPEED", "1", "TICKPATH_VENU__SPEED"),
+        ("TICKPATH_VENUE__SPED", "1", "sped"),
+        ("TICKPATH_SERVING__PORT", "many", "port"),
+        ("TICKPATH_SERVING__HOST", "0.0.0.0", "0.0.0.0"),
+    ],
+)
+def test_wrong_settings_are_one_sentence_and_exit_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str, text: str, word: str
+) -> None:
+    monkeypatch.setenv(name, text)
+    assert run(monkeypatch, "serve") == 2
+    told = capsys.readouterr().err
+    assert word in told
+    assert told.count("\n") == 1
+    assert "Traceback" not in told
+
+
+def test_a_service_that_is_away_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    assert run(monkeypatch, "enable") == 1
+    assert "tickpath up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["demo", "up", "ingest", "train", "promote", "serve", "venue", "backtest", "doctor"]
+)
+def test_every_command_has_help_without_heavy_imports(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str
+) -> None:
+    assert run(monkeypatch, name, "--help") == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_doctor_is_plain_text_when_piped(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    assert run(monkeypatch, "doctor") == 0
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert "MLflow" in told
+    assert "no training or promotion" in told
+
+
+def test_doctor_names_each_missing_limit() -> None:
+    config = Config(risk=RiskConfig(symbols=("EURUSD",), max_open_orders=3))
+    finding = next(f for f in examine(config) if f.name == "risk limits")
+    assert not finding.ok
+    assert "max_position_lots" in finding.cost
+    assert "max_open_orders" not in finding.cost
+
+
+def test_doctor_sees_a_port_that_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        config = Config(serving=ServingConfig(port=port))
+        finding = next(f for f in examine(config) if f.name == "serving")
+    assert finding.ok
+    assert finding.where == f"127.0.0.1:{port}"
+
+
+def test_versions_hold_the_pinned_ones() -> None:
+    assert versions()["prefect"] == "3.8.8"
