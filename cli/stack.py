@@ -3,9 +3,10 @@
 import sys
 
 from cli.doctor import answers as accepts
-from cli.services import answers, environment
+from cli.services import answers
 from cli.supervisor import Service
 from core.config import Config
+from flows.environment import environment
 
 
 def serving(config: Config) -> Service:

@@ -15,8 +15,8 @@ from typing import Self
 
 from core.config import Config
 from core.errors import BadInput, Unavailable
+from flows.environment import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 _POLL_SECS = 0.1
 _TAIL_BYTES = 2_000
 _KILL_MARGIN_SECS = 10.0

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.services import environment
 from cli.supervisor import Service, Supervisor, free_port
 from core.config import Config, StorageConfig
 from core.errors import BadInput, Unavailable
+from flows.environment import environment
 
 pytestmark = pytest.mark.servers
 

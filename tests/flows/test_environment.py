@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.services import absolute, environment, settings_environment
 from core.config import Config, PrefectConfig, RiskConfig, StorageConfig
 from core.settings import load_config
+from flows.environment import absolute, environment, settings_environment
 
 
 def test_settings_survive_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,274 @@
+"""Talks to the Prefect server over REST: deploy, run and watch, tidy up after a crash.
+
+Plain HTTP: importing Prefect costs 2.7 s, which every command line call would pay.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import urllib3
+
+from core.config import Config, PrefectConfig
+from core.errors import NotFound, RecoverableError, Unavailable
+from flows.environment import ROOT, environment
+
+_POLL_SECS = 0.5
+_DEPLOY_SECS = 120
+_TRIES = 8
+_LOG_LINES = 20
+_FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+_UNFINISHED = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
+_BUSY = frozenset({429, 502, 503, 504})
+
+
+class RunUpdate(msgspec.Struct, frozen=True):
+    """How a flow run stands; `percent` is its newest progress artifact, or -1 without one."""
+
+    run_id: str
+    state: str
+    elapsed_secs: float
+    percent: float = -1.0
+    what: str = ""
+
+
+OnUpdate = Callable[[RunUpdate], None]
+
+
+class FlowRunFailed(RecoverableError):
+    """A flow run ended in another state than COMPLETED."""
+
+
+class PrefectApi:
+    """The few calls of the Prefect REST API that we make.
+
+    A 503 (SQLite busy), a lost connection or a time-out is tried again; all calls here may safely
+    be repeated, creation of a flow run because it carries an idempotency key.
+    """
+
+    def __init__(self, config: PrefectConfig) -> None:
+        self._url = config.api_url
+        self._http = urllib3.PoolManager(maxsize=2, retries=False, timeout=20.0)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the decoded answer.
+
+        Raises
+        ------
+        NotFound
+            When the server has no such thing.
+        Unavailable
+            When the server does not answer, stays busy, or refuses.
+        """
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(0.1 * 2 ** min(attempt, 4))
+            try:
+                reply = self._http.request(method, f"{self._url}{path}", json=body)
+            except urllib3.exceptions.HTTPError as error:
+                why = f"does not answer: {error}"
+                continue
+            if reply.status not in _BUSY:
+                return _decoded(reply, path)
+            why = f"is busy ({reply.status})"
+        raise Unavailable(f"Prefect at {self._url} {why}")
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """Return the deployment ``<flow>/<name>``, or the one of that name if it has no slash."""
+        path = name if "/" in name else f"{name}/{name}"
+        found: dict[str, Any] = self.call("GET", f"/deployments/name/{path}")
+        return found
+
+    def deployments(self) -> list[dict[str, Any]]:
+        """Return all deployments."""
+        found: list[dict[str, Any]] = self.call("POST", "/deployments/filter", {"limit": 200})
+        return found
+
+    def start(self, name: str, parameters: dict[str, Any]) -> str:
+        """Schedule a run of a deployment for now and return its id."""
+        deployment = self.deployment(name)
+        made = self.call(
+            "POST",
+            f"/deployments/{deployment['id']}/create_flow_run",
+            {
+                "parameters": {**deployment["parameters"], **parameters},
+                "state": {"type": "SCHEDULED"},
+                "idempotency_key": f"tickpath-{time.time_ns()}",
+            },
+        )
+        return str(made["id"])
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """Return a flow run."""
+        found: dict[str, Any] = self.call("GET", f"/flow_runs/{run_id}")
+        return found
+
+    def artifacts(self, run_id: str) -> list[dict[str, Any]]:
+        """Artifacts of a flow run, newest first."""
+        wanted = {"flow_runs": {"id": {"any_": [run_id]}}, "sort": "CREATED_DESC"}
+        found: list[dict[str, Any]] = self.call("POST", "/artifacts/filter", wanted)
+        return found
+
+    def log_tail(self, run_id: str, lines: int = _LOG_LINES) -> str:
+        """Last log lines of a flow run, oldest first."""
+        wanted = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_DESC"}
+        rows = self.call("POST", "/logs/filter", {**wanted, "limit": lines})
+        return "\n".join(row["message"] for row in reversed(rows))
+
+    def set_schedules(self, name: str, schedules: list[dict[str, Any]]) -> None:
+        """Replace the schedules of a deployment, e.g. ``[{"interval": 2}]`` (seconds)."""
+        deployment = self.deployment(name)["id"]
+        for old in self.deployment(name)["schedules"]:
+            self.call("DELETE", f"/deployments/{deployment}/schedules/{old['id']}")
+        rows = [{"active": True, "schedule": schedule} for schedule in schedules]
+        if rows:
+            self.call("POST", f"/deployments/{deployment}/schedules", rows)
+
+
+def _decoded(reply: urllib3.BaseHTTPResponse, path: str) -> Any:
+    if reply.status == 404:
+        raise NotFound(f"Prefect has no {path}")
+    if reply.status >= 400:
+        raise Unavailable(f"Prefect answers {reply.status} to {path}: {reply.data[:300]!r}")
+    return msgspec.json.decode(reply.data) if reply.data else None
+
+
+def deploy_all(config: Config, *, schedules: bool = True) -> list[str]:
+    """Create or renew every deployment of ``prefect.yaml``; returns their names.
+
+    Parameters
+    ----------
+    schedules : bool
+        False pauses the schedules: runs then start only when asked for.
+
+    Raises
+    ------
+    Unavailable
+        When one could not be created; the message ends with what Prefect said.
+    """
+    api = PrefectApi(config.prefect)
+    _ensure_pool(api, config.prefect.pool)
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        cwd=ROOT,
+        env={**environment(config), "NO_COLOR": "1", "COLUMNS": "120"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_DEPLOY_SECS,
+        check=False,
+    )
+    said = (done.stdout + done.stderr).strip()[-2_000:]
+    # `deploy` also exits with 0 after failing to load an entry point, so look for each.
+    found = {row["name"]: row for row in api.deployments()}
+    missing = sorted(set(declared_deployments()) - set(found))
+    if done.returncode or missing:
+        raise Unavailable(f"deployments are missing: {', '.join(missing)}\n{said}")
+    for row in found.values():
+        if row["paused"] == schedules:
+            api.call("PATCH", f"/deployments/{row['id']}", {"paused": not schedules})
+    return sorted(found)
+
+
+def declared_deployments() -> list[str]:
+    """Names of the deployments in ``prefect.yaml``."""
+    text = (ROOT / "prefect.yaml").read_text()
+    return re.findall(r"^  - name: (\S+)$", text, re.MULTILINE)
+
+
+def _ensure_pool(api: PrefectApi, pool: str) -> None:
+    try:
+        api.call("GET", f"/work_pools/{pool}")
+    except NotFound:
+        api.call("POST", "/work_pools/", {"name": pool, "type": "process"})
+
+
+def run_deployment(
+    config: Config,
+    name: str,
+    parameters: dict[str, Any] | None = None,
+    on_update: OnUpdate | None = None,
+    timeout_secs: float = 900.0,
+) -> str:
+    """Run a deployment now, wait for its end and return the id of the flow run.
+
+    Parameters
+    ----------
+    on_update : callable, optional
+        Called with a `RunUpdate` when state or progress changed.
+
+    Raises
+    ------
+    FlowRunFailed
+        When it did not complete; the message has the reason and the last log lines.
+    Unavailable
+        When it took longer than `timeout_secs`, or the server went away.
+    """
+    api = PrefectApi(config.prefect)
+    run_id = api.start(name, parameters or {})
+    started = time.monotonic()
+    last: tuple[str, float] | None = None
+    while True:
+        update = _look(api, run_id, time.monotonic() - started)
+        if on_update and last != (last := (update.state, update.percent)):
+            on_update(update)
+        if update.state in _FINAL:
+            return _concluded(api, name, run_id, update.state)
+        if update.elapsed_secs > timeout_secs:
+            raise Unavailable(f"flow run {name} is still {update.state} after {timeout_secs:g} s")
+        time.sleep(_POLL_SECS)
+
+
+def _look(api: PrefectApi, run_id: str, elapsed: float) -> RunUpdate:
+    state = api.run(run_id)["state"]["type"]
+    if state not in ("RUNNING", *_FINAL):
+        return RunUpdate(run_id, state, elapsed)
+    for row in api.artifacts(run_id):
+        if row["type"] == "progress":
+            return RunUpdate(run_id, state, elapsed, float(row["data"]), row["description"] or "")
+    return RunUpdate(run_id, state, elapsed)
+
+
+def _concluded(api: PrefectApi, name: str, run_id: str, state: str) -> str:
+    if state == "COMPLETED":
+        return run_id
+    reason = api.run(run_id)["state"]["message"] or "no reason given"
+    raise FlowRunFailed(
+        f"flow run {name} ended {state}: {reason}\nits log ends:\n{api.log_tail(run_id)}"
+    )
+
+
+def reconcile(config: Config) -> int:
+    """Settle what an earlier server left behind; call it before a worker is started.
+
+    Runs whose worker is gone become CRASHED, and runs that a schedule planned for the time in
+    between are dropped, since each would only repeat the next one.
+
+    Returns
+    -------
+    int
+        Number of runs settled.
+    """
+    api = PrefectApi(config.prefect)
+    lost = _runs(api, {"type": {"any_": list(_UNFINISHED)}})
+    for row in lost:
+        state = {"type": "CRASHED", "message": "its worker was stopped"}
+        api.call("POST", f"/flow_runs/{row['id']}/set_state", {"state": state, "force": True})
+    missed = [row for row in _runs(api, {"type": {"any_": ["SCHEDULED"]}}) if _is_late(row)]
+    for row in missed:
+        api.call("DELETE", f"/flow_runs/{row['id']}")
+    return len(lost) + len(missed)
+
+
+def _runs(api: PrefectApi, state: dict[str, Any]) -> list[dict[str, Any]]:
+    wanted = {"flow_runs": {"state": state}, "limit": 200}
+    found: list[dict[str, Any]] = api.call("POST", "/flow_runs/filter", wanted)
+    return found
+
+
+def _is_late(row: dict[str, Any]) -> bool:
+    return float(row.get("estimated_start_time_delta") or 0.0) > 0.0

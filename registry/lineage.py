@@ -1,0 +1,41 @@
+"""Where a version comes from, as tags that the registry can be searched by."""
+
+import subprocess
+from pathlib import Path
+
+from models.manifest import Manifest
+
+_ROOT = Path(__file__).resolve().parent.parent
+UNKNOWN = "unknown"
+
+
+def code_revision(root: Path = _ROOT) -> str:
+    """Return the commit, ``+changes`` when the working tree differs, "unknown" without git."""
+    revision = _git(root, "rev-parse", "--short=12", "HEAD")
+    if not revision:
+        return UNKNOWN
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return f"{revision}+changes" if changed else revision
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 (fixed arguments)
+            ["git", "-C", str(root), *arguments],  # noqa: S607 (the user's git)
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def version_tags(manifest: Manifest) -> dict[str, str]:
+    """Tell what a version was made from: data, spec, code, seed, cadence, horizon, trials."""
+    names = (
+        *("symbol", "family", "spec_name", "spec_fingerprint", "cadence", "horizon_ns"),
+        *("data_hash", "code_revision", "seed", "trials", "holdout_start_ns"),
+    )
+    return {name: str(getattr(manifest, name)) for name in names}
