@@ -6,7 +6,8 @@
     ├── RecoverableError        the caller can mend the input or try again later
     │   ├── BadInput            a file, a field, a setting: told in one sentence (exit 2, HTTP 4xx)
     │   │   ├── UnknownInstrument
-    │   │   └── SettingsError
+    │   │   ├── SettingsError
+    │   │   └── FixFieldError   a field of a FIX message that is missing or wrong
     │   ├── NotFound            no such order, model, version (HTTP 404)
     │   ├── Conflict            same idempotency key with another body, busy (HTTP 409)
     │   └── Unavailable         a dependency does not answer (HTTP 503)
@@ -14,7 +15,11 @@
         ├── JournalError        the journal cannot be trusted or written
         │   ├── JournalLocked   another process owns it
         │   └── JournalCorrupt  a synced record does not verify
-        ├── IllegalTransition   an order event that the transition table forbids
+        ├── SessionStoreCorrupt a FIX session's sequence numbers cannot be trusted
+        ├── OrderError          the venue and we disagree about an order: trading halts
+        │   ├── IllegalTransition   an event that the transition table forbids, or of no order of ours
+        │   ├── FillConflict    the same execution id with other data
+        │   └── Overfill        more was filled than was ordered
         └── ArtifactRefused     a model artifact that does not verify
 
 A "no" of a risk check is not an error but a value: `core.types.Refused`.
@@ -45,6 +50,15 @@ class SettingsError(BadInput):
     """A setting or settings group that does not exist, or a value out of its domain."""
 
 
+class FixFieldError(BadInput):
+    """A field of a FIX message that is missing or wrong; `reason` is SessionRejectReason (373)."""
+
+    def __init__(self, tag: int, reason: int, text: str) -> None:
+        super().__init__(f"tag {tag}: {text}")
+        self.tag = tag
+        self.reason = reason
+
+
 class NotFound(RecoverableError):
     """No such thing."""
 
@@ -73,8 +87,24 @@ class JournalCorrupt(JournalError):
     """A synced journal record does not verify."""
 
 
-class IllegalTransition(FatalError):
-    """An order event that the transition table forbids in the order's state."""
+class SessionStoreCorrupt(FatalError):
+    """A record of a FIX session store that does not verify: its numbers cannot be trusted."""
+
+
+class OrderError(FatalError):
+    """The venue and we disagree about an order."""
+
+
+class IllegalTransition(OrderError):
+    """An order event that the transition table forbids, or of no order of ours."""
+
+
+class FillConflict(OrderError):
+    """The same execution id came again with other data."""
+
+
+class Overfill(OrderError):
+    """More was filled than was ordered."""
 
 
 class ArtifactRefused(FatalError):
