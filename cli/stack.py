@@ -10,7 +10,7 @@ from flows.environment import environment
 
 
 def serving(config: Config) -> Service:
-    """The HTTP API and the trading engine behind it."""
+    """Describe the HTTP API with the trading engine behind it."""
     host, port = config.serving.host, config.serving.port
     return Service(
         name="serving",
@@ -22,7 +22,7 @@ def serving(config: Config) -> Service:
 
 
 def venue(config: Config, symbols: tuple[str, ...]) -> Service:
-    """The simulated venue on the held-out tape of `symbols`."""
+    """Describe the simulated venue on the held-out tape of `symbols`."""
     host, port = config.fix.host, config.fix.port
     chosen = [word for symbol in symbols for word in ("--symbol", symbol)]
     return Service(

@@ -1,0 +1,79 @@
+"""``tickpath ingest | train | promote``: flow runs on the running Prefect server."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.console import make_console
+from core.config import Config
+from core.errors import BadInput
+from core.instruments import DEFAULT_INSTRUMENTS
+from core.settings import load_config
+from flows.client import PrefectApi, RunUpdate, run_deployment
+
+SIMULATOR = "simulator"
+
+
+def run_ingest(data: Path | None, symbol: str) -> None:
+    """Run the flow ``ingest`` for one symbol."""
+    run_flow(make_console(), load_config(), "ingest", ingest_parameters(data, symbol))
+
+
+def run_train(symbol: str) -> None:
+    """Run the flow ``train`` for one symbol."""
+    run_flow(make_console(), load_config(), "train", {"symbol": known(symbol)})
+
+
+def run_promote(symbol: str, version: str | None) -> None:
+    """Run the flow ``promote`` for one symbol."""
+    parameters = {"symbol": known(symbol), "version": version or ""}
+    run_flow(make_console(), load_config(), "promote", parameters)
+
+
+def known(symbol: str) -> str:
+    """Return `symbol` when the instrument table has it; raises UnknownInstrument."""
+    return DEFAULT_INSTRUMENTS.by_symbol(symbol).symbol
+
+
+def ingest_parameters(data: Path | None, symbol: str) -> dict[str, Any]:
+    """Parameters of the flow ``ingest``.
+
+    Raises
+    ------
+    BadInput
+        When there is no such file or folder, or the symbol is unknown.
+    """
+    if data is not None and not data.exists():
+        raise BadInput(f"there is no file or folder {data}")
+    source = SIMULATOR if data is None else str(data.resolve())
+    return {"symbol": known(symbol), "source": source, "replace": True}
+
+
+def run_flow(console: Console, config: Config, name: str, parameters: dict[str, Any]) -> str:
+    """Run a deployment to its end, show how far it is, print what it made; return the run's id."""
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[what]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(name, total=100.0, what="")
+
+        def show(update: RunUpdate) -> None:
+            what = f"{update.state.lower()} {update.what}"
+            progress.update(task, completed=max(0.0, update.percent), what=what)
+
+        run_id = run_deployment(config, name, parameters, show)
+    seconds = PrefectApi(config.prefect).run(run_id)["total_run_time"]
+    console.print(f"{name}: flow run {run_id} completed in {seconds:.1f} s")
+    return run_id
+
+
+def artifacts_of(config: Config, run_id: str, kind: str = "markdown") -> list[str]:
+    """Texts of a flow run's artifacts, oldest first."""
+    rows = PrefectApi(config.prefect).artifacts(run_id)
+    return [str(row["data"]) for row in reversed(rows) if row["type"] == kind]
