@@ -9,7 +9,7 @@ import msgspec
 from core.types import OrderEvent, OrderType, Quote, Side, TimeInForce, TradingState
 
 
-class QuoteIn(msgspec.Struct, frozen=True, gc=False, tag="quote"):
+class QuoteIn(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="quote"):
     """A quote of the live feed."""
 
     now_ns: int
@@ -17,14 +17,14 @@ class QuoteIn(msgspec.Struct, frozen=True, gc=False, tag="quote"):
     act: bool = True
 
 
-class OrderEventIn(msgspec.Struct, frozen=True, gc=False, tag="order_event"):
+class OrderEventIn(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="order_event"):
     """A report of the venue about one order."""
 
     now_ns: int
     event: OrderEvent
 
 
-class SubmitOrder(msgspec.Struct, frozen=True, gc=False, tag="submit"):
+class SubmitOrder(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="submit"):
     """A caller's order; `limit_ticks` is zero for a market order."""
 
     now_ns: int
@@ -39,23 +39,28 @@ class SubmitOrder(msgspec.Struct, frozen=True, gc=False, tag="submit"):
     time_in_force: TimeInForce = TimeInForce.IOC
 
 
-class CancelOrder(msgspec.Struct, frozen=True, gc=False, tag="cancel"):
+class CancelOrder(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="cancel"):
     """A caller's wish to cancel."""
 
     now_ns: int
     client_order_id: str
 
 
-class SetTradingState(msgspec.Struct, frozen=True, gc=False, tag="state"):
-    """A human or a breach changes what the engine may do."""
+class SetTradingState(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="state"):
+    """A human or a breach changes what the engine may do.
+
+    `scope` is ``global``, ``account:<name>``, ``strategy:<name>`` or ``symbol:<name>``; the most
+    restrictive state of an order's scopes counts.
+    """
 
     now_ns: int
     state: TradingState
     reason: str
     who: str = ""
+    scope: str = "global"
 
 
-class SessionChanged(msgspec.Struct, frozen=True, gc=False, tag="session"):
+class SessionChanged(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="session"):
     """The order session came up (reconciled) or went down."""
 
     now_ns: int
@@ -63,13 +68,13 @@ class SessionChanged(msgspec.Struct, frozen=True, gc=False, tag="session"):
     reason: str = ""
 
 
-class Timer(msgspec.Struct, frozen=True, gc=False, tag="timer"):
+class Timer(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="timer"):
     """Time passed: acknowledgement time-outs are looked at."""
 
     now_ns: int
 
 
-class FeaturesRebuilt(msgspec.Struct, frozen=True, gc=False, tag="rebuilt"):
+class FeaturesRebuilt(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="rebuilt"):
     """The instrument's feature state was rebuilt from stored quotes before `before_ns`.
 
     `from_ns` is the first stored quote used, so that replay rebuilds from the same rows.
@@ -81,7 +86,7 @@ class FeaturesRebuilt(msgspec.Struct, frozen=True, gc=False, tag="rebuilt"):
     before_ns: int
 
 
-class ModelSwapped(msgspec.Struct, frozen=True, gc=False, tag="model"):
+class ModelSwapped(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="model"):
     """The instrument predicts with this version from here on."""
 
     now_ns: int

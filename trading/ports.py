@@ -66,5 +66,15 @@ class Journal(Protocol):
         ...
 
     def append(self, payload: bytes) -> None:
-        """Append one record; returns when the bytes are with the operating system."""
+        """Append one record; returns when the bytes are with the operating system.
+
+        Raises
+        ------
+        core.errors.JournalError
+            When the record could not be written; the journal is unhealthy from then on.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Force all appended records to the disk; raises like `append`."""
         ...

@@ -1,0 +1,119 @@
+"""All state of one account behind one door: book, positions, marks, risk, states, refusals."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from core.config import RiskConfig, TradingConfig
+from core.costs import CostModel
+from core.instruments import InstrumentTable
+from core.types import Fill, Order, OrderEvent, Refused, TradingState
+from trading.marks import Marks
+from trading.orders import Applied, OrderBook
+from trading.portfolio import Portfolio, Profit
+from trading.records import Denied, Happened, Intent, Record, StateChanged
+from trading.risk import RiskGate
+from trading.trading_state import GLOBAL, TradingStates
+
+
+class Change(NamedTuple):
+    """What an order event did, and what its execution earned."""
+
+    applied: Applied
+    profit: Profit | None
+
+
+class Account:
+    """State of one account; nothing here reads a clock or reaches out of the process.
+
+    Parameters
+    ----------
+    config : TradingConfig
+    limits : RiskConfig
+    costs : CostModel
+    instruments : InstrumentTable
+    """
+
+    def __init__(
+        self,
+        config: TradingConfig,
+        limits: RiskConfig,
+        costs: CostModel,
+        instruments: InstrumentTable,
+    ) -> None:
+        self.name = config.account
+        self.marks = Marks(instruments, config.currency)
+        self.book = OrderBook()
+        self.portfolio = Portfolio(instruments, self.marks, config.balance, costs.commission_pips)
+        self.risk = RiskGate(
+            limits, config.account, instruments, self.book, self.portfolio, self.marks
+        )
+        start = TradingState.ACTIVE if config.enabled_at_start else TradingState.HALTED
+        self.states = TradingStates(start, "as configured" if start == "ACTIVE" else "not enabled")
+        self.refusals: dict[str, Refused] = {}
+        self._enabled_at_start = config.enabled_at_start
+
+    def take_intent(self, order: Order) -> None:
+        """Hold an order that is about to be sent, with its exposure reserved."""
+        self.book.add(order)
+        self.portfolio.reserve(order)
+        self.risk.remember(order, order.submitted_ns)
+
+    def take_denied(self, order: Order, refused: Refused) -> None:
+        """Hold a denied order, so that its key answers the same again."""
+        if self.book.get(order.client_order_id) is None:
+            self.book.add(order)
+            self.refusals[order.client_order_id] = refused
+
+    def rate_for(self, event: OrderEvent) -> Decimal | None:
+        """Conversion for the event's execution, None when it brings none or no rate is known."""
+        fill = event.fill
+        if fill is None or self.risk.terms(fill.instrument) is None:
+            return None
+        return self.portfolio.rate_for(fill)
+
+    def tape_ns(self, fill: Fill | None) -> int:
+        """Time of the tape as an execution finds it: of the newest quote, else the venue's."""
+        if fill is None:
+            return 0
+        quote = None
+        if self.risk.terms(fill.instrument) is not None:
+            quote = self.marks.quote(fill.instrument)
+        return fill.ts_event if quote is None else quote.ts_event
+
+    def apply(
+        self, event: OrderEvent, rate: Decimal | None = None, tape_ns: int = 0
+    ) -> Change | None:
+        """Apply an order event to book, reservation and position; None for a repeated execution.
+
+        Raises
+        ------
+        core.errors.OrderError
+            When the event contradicts what we know; nothing is changed then.
+        """
+        applied = self.book.apply(event)
+        if applied is None:
+            return None
+        profit = None
+        if applied.fill is not None:
+            strategy = applied.after.strategy
+            profit = self.portfolio.apply_fill(applied.fill, strategy, rate, tape_ns)
+        self.portfolio.reserve(applied.after)
+        return Change(applied, profit)
+
+    def recover(self, record: Record) -> None:
+        """Apply one record of the journal."""
+        match record:
+            case Intent(order):
+                self.take_intent(order)
+            case Denied(order, refused):
+                self.take_denied(order, refused)
+            case Happened(event, _, rate, tape_ns):
+                self.apply(event, rate, tape_ns)
+            case StateChanged(state, reason, _, scope):
+                self._recover_state(scope, state, reason)
+
+    def _recover_state(self, scope: str, state: TradingState, reason: str) -> None:
+        """Keep a restriction over a restart; permission to trade only where it is configured."""
+        if scope == GLOBAL and state is TradingState.ACTIVE and not self._enabled_at_start:
+            state, reason = TradingState.HALTED, "not enabled since the start"
+        self.states.set(scope, state, reason)

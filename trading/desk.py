@@ -1,0 +1,217 @@
+"""The order desk: everything of the engine that concerns orders, states and the session."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from core.config import TradingConfig
+from core.errors import BadInput, JournalError, NotFound, OrderError, Unavailable
+from core.instruments import InstrumentTable
+from core.types import (
+    OrderEvent,
+    OrderEventKind,
+    OrderStatus,
+    Prediction,
+    Side,
+    Signal,
+    TradingState,
+)
+from monitoring.latency import StageLatencies
+from trading.account import Account
+from trading.acks import Acknowledgements
+from trading.events import (
+    CancelOrder,
+    OrderEventIn,
+    QuoteIn,
+    SessionChanged,
+    SetTradingState,
+    SubmitOrder,
+    Timer,
+)
+from trading.orders import is_open
+from trading.outputs import FillUpdate, OrderUpdate, Output, StateUpdate
+from trading.pipeline import OrderPipeline, Submission
+from trading.ports import Broker, Journal
+from trading.records import Happened, StateChanged, encode
+from trading.scenarios import ScenarioTable
+from trading.sizing import next_quantity
+from trading.trading_state import is_scope
+
+MODEL_STRATEGY = "model"
+_ENGINE = "engine"
+
+
+class OrderDesk:
+    """Sends the model's and callers' orders and books what comes of them.
+
+    Parameters
+    ----------
+    account : Account
+    config : TradingConfig
+    instruments : InstrumentTable
+    journal, broker, latencies, scenarios
+        As for `trading.engine.TradingEngine`.
+    tell : callable
+        Takes what the listeners shall hear.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        config: TradingConfig,
+        instruments: InstrumentTable,
+        journal: Journal,
+        broker: Broker,
+        latencies: StageLatencies,
+        scenarios: ScenarioTable | None,
+        tell: Callable[[Output], None],
+    ) -> None:
+        self._account = account
+        self._journal = journal
+        self._broker = broker
+        self._tell = tell
+        self._sizes = [row.to_steps(config.order_lots) for row in instruments]
+        self._symbols = [row.symbol for row in instruments]
+        self.pipeline = OrderPipeline(account, journal, broker, latencies, scenarios)
+        timeout_ns = int(config.ack_timeout_ms * 1e6)
+        self._acks = Acknowledgements(account.book, timeout_ns, latencies)
+
+    def doors(self) -> dict[type, Callable[[Any], Submission | None]]:
+        """Which method takes which event."""
+        return {
+            OrderEventIn: self.on_order_event,
+            SubmitOrder: self.on_submit,
+            CancelOrder: self.on_cancel,
+            SetTradingState: self.on_trading_state,
+            SessionChanged: self.on_session,
+            Timer: self.on_timer,
+        }
+
+    def follow(
+        self, event: QuoteIn, signal: Signal, prediction: Prediction | None, decision_id: str
+    ) -> bool:
+        """Order what the position policy makes of a signal; True when an order was sent."""
+        if prediction is None:
+            return False
+        account, quote = self._account, event.quote
+        held, opened_ns = account.portfolio.strategy_position(MODEL_STRATEGY, quote.instrument)
+        quantity = next_quantity(
+            signal.direction,
+            held,
+            self._sizes[quote.instrument],
+            aged=quote.ts_event - opened_ns >= prediction.horizon_ns,
+            in_flight=account.book.in_flight(MODEL_STRATEGY, quote.instrument),
+            state=account.states.of(account.name, MODEL_STRATEGY, self._symbols[quote.instrument]),
+        )
+        if not quantity:
+            return False
+        request = SubmitOrder(
+            event.now_ns,
+            decision_id,
+            account.name,
+            MODEL_STRATEGY,
+            quote.instrument,
+            Side.BUY if quantity > 0 else Side.SELL,
+            abs(quantity),
+        )
+        return self._submit(request, decision_id).refused is None
+
+    def on_submit(self, event: SubmitOrder) -> Submission:
+        """Take a caller's order."""
+        return self._submit(event, "")
+
+    def on_cancel(self, event: CancelOrder) -> None:
+        """Ask the venue to cancel an open order; a terminal one stays as it is."""
+        order = self._account.book.get(event.client_order_id)
+        if order is None:
+            raise NotFound(f"no order {event.client_order_id}")
+        if not is_open(order):
+            return
+        self._book(_own(event.client_order_id, OrderEventKind.REQUEST_CANCEL, event.now_ns, ""))
+        self._acks.asked(order, event.now_ns)
+        try:
+            self._broker.cancel(order)
+        except Unavailable as error:
+            self._lose(order.client_order_id, event.now_ns, str(error))
+
+    def on_order_event(self, event: OrderEventIn) -> None:
+        """Book a report of the venue; a contradiction halts."""
+        self._acks.answered(event.event.client_order_id)
+        try:
+            self._book(event.event, event.now_ns)
+        except OrderError as error:
+            self.halt(event.now_ns, f"{type(error).__name__}: {error}")
+
+    def on_trading_state(self, event: SetTradingState) -> None:
+        """Change the state of one scope, journaled before it counts."""
+        if not is_scope(event.scope):
+            raise BadInput(f"{event.scope!r} is no scope of a trading state")
+        self._set_state(event)
+
+    def on_session(self, event: SessionChanged) -> None:
+        """Open or close the way to the venue; closing makes orders on their way UNKNOWN."""
+        self.pipeline.session_ready = event.ready
+        if not event.ready:
+            self.lose_in_doubt(event.now_ns, event.reason or "session ended")
+
+    def on_timer(self, event: Timer) -> None:
+        """Call orders without an answer UNKNOWN and ask for them, again every time-out."""
+        for order in self._acks.overdue(event.now_ns):
+            if order.status is not OrderStatus.UNKNOWN:
+                self._lose(order.client_order_id, event.now_ns, "no answer in time")
+            # A session that is down asks at its next logon, when it is reconciled.
+            with suppress(Unavailable):
+                self._broker.request_status(order)
+
+    def lose_in_doubt(self, now_ns: int, reason: str) -> None:
+        """Make every order that waits for an answer UNKNOWN."""
+        for order in self._acks.in_doubt():
+            self._lose(order.client_order_id, now_ns, reason)
+
+    def halt(self, now_ns: int, reason: str) -> None:
+        """Stop all trading but cancels and reductions until a human enables it again."""
+        self._set_state(SetTradingState(now_ns, TradingState.HALTED, reason, _ENGINE))
+
+    def look_at_journal(self, now_ns: int) -> None:
+        """Halt once when the journal failed; latched by the journal itself."""
+        if not self._journal.healthy and self._account.states.state is not TradingState.HALTED:
+            self.halt(now_ns, "the journal failed")
+
+    def _submit(self, request: SubmitOrder, decision_id: str) -> Submission:
+        submission = self.pipeline.submit(request, decision_id)
+        if not submission.repeated and not submission.conflict:
+            if submission.refused is None:
+                self._acks.sent(submission.order, request.now_ns)
+            self._tell(OrderUpdate(submission.order, submission.refused))
+        return submission
+
+    def _book(self, event: OrderEvent, now_ns: int = 0) -> None:
+        at_ns = now_ns or event.ts_event
+        rate, tape_ns = self._account.rate_for(event), self._account.tape_ns(event.fill)
+        change = self._account.apply(event, rate, tape_ns)
+        if change is None:
+            return
+        self._note(Happened(event, at_ns, rate, tape_ns))
+        self._tell(OrderUpdate(change.applied.after))
+        if change.applied.fill is not None and change.profit is not None:
+            strategy, profit = change.applied.after.strategy, change.profit
+            self._tell(
+                FillUpdate(change.applied.fill, strategy, profit.quote, profit.account, profit.rate)
+            )
+
+    def _lose(self, client_order_id: str, now_ns: int, reason: str) -> None:
+        self._book(_own(client_order_id, OrderEventKind.LOSE, now_ns, reason))
+
+    def _set_state(self, event: SetTradingState) -> None:
+        self._note(StateChanged(event.state, event.reason, event.who, event.scope, event.now_ns))
+        self._account.states.set(event.scope, event.state, event.reason)
+        self._tell(StateUpdate(event.now_ns, event.state, event.reason, event.who, event.scope))
+
+    def _note(self, record: Happened | StateChanged) -> None:
+        """Journal a fact. It is a fact even if that fails; `look_at_journal` then halts."""
+        with suppress(JournalError):
+            self._journal.append(encode(record))
+
+
+def _own(client_order_id: str, kind: OrderEventKind, now_ns: int, reason: str) -> OrderEvent:
+    return OrderEvent(client_order_id, kind, now_ns, reason=reason)

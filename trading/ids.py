@@ -1,0 +1,71 @@
+"""Order and decision ids: never drawn by chance, never used twice, also after a crash."""
+
+import base64
+import hashlib
+
+from trading.ports import Journal
+from trading.records import IdBlock, encode
+
+BLOCK = 10_000
+_SEPARATOR = "\x1f"
+
+
+def client_order_id(account: str, key: str) -> str:
+    """Client order id of an idempotency key: 20 characters of base32, 100 bits of BLAKE2b."""
+    digest = hashlib.blake2b(f"{account}{_SEPARATOR}{key}".encode(), digest_size=13).digest()
+    return base64.b32encode(digest).decode()[:20]
+
+
+class IdBlocks:
+    """Counted ids in blocks that are reserved in the journal, and synced, ahead of use.
+
+    After a crash the rest of the block is given up, so that no id is ever used twice.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where blocks are reserved.
+    prefix : str
+        First letters of the ids; each prefix counts on its own.
+    size : int
+        Ids in a block.
+    """
+
+    def __init__(self, journal: Journal, prefix: str, size: int = BLOCK) -> None:
+        self._journal = journal
+        self._prefix = prefix
+        self._size = size
+        self._next = 1
+        self._reserved = 1
+
+    @property
+    def next_number(self) -> int:
+        """Number of the id that comes next."""
+        return self._next
+
+    def start_at(self, number: int) -> None:
+        """Count on from `number`, with nothing reserved: after recovery, and in replay."""
+        self._next = self._reserved = number
+
+    def recover(self, block: IdBlock) -> None:
+        """Skip the ids of a block that the journal holds."""
+        if block.prefix == self._prefix and block.end > self._next:
+            self.start_at(block.end)
+
+    def top_up(self) -> None:
+        """Reserve the next block when half of the current one is used."""
+        if self._reserved - self._next <= self._size // 2:
+            self._reserve()
+
+    def take(self) -> str:
+        """Return the next id, reserving a block first if none is left."""
+        if self._next >= self._reserved:
+            self._reserve()
+        number, self._next = self._next, self._next + 1
+        return f"{self._prefix}{number}"
+
+    def _reserve(self) -> None:
+        end = max(self._reserved, self._next) + self._size
+        self._journal.append(encode(IdBlock(self._prefix, end)))
+        self._journal.sync()
+        self._reserved = end

@@ -1,0 +1,237 @@
+"""Order life: one table of legal moves, and the book that holds all orders and executions."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from core.errors import Conflict, FillConflict, IllegalTransition, Overfill
+from core.types import Fill, Order, OrderEvent, OrderEventKind, OrderStatus
+
+K = OrderEventKind
+S = OrderStatus
+
+# (state, what happened) -> state. What is not listed is illegal. Quantities refine two targets: an
+# order that is filled whole is FILLED, and one that works again after a fill is PARTIALLY_FILLED.
+# A repeated acknowledgement or cancel tells nothing new; a reject that follows a fill is a venue
+# that no longer knows the remainder.
+TRANSITIONS: dict[tuple[OrderStatus, OrderEventKind], OrderStatus] = {
+    (S.INITIALIZED, K.DENY): S.DENIED,
+    (S.INITIALIZED, K.SUBMIT): S.SUBMITTED,
+    (S.SUBMITTED, K.LOSE): S.UNKNOWN,
+    (S.SUBMITTED, K.ACCEPT): S.ACCEPTED,
+    (S.SUBMITTED, K.REJECT): S.REJECTED,
+    (S.SUBMITTED, K.REQUEST_CANCEL): S.PENDING_CANCEL,
+    (S.SUBMITTED, K.CANCEL): S.CANCELED,
+    (S.SUBMITTED, K.EXPIRE): S.EXPIRED,
+    (S.SUBMITTED, K.FILL): S.PARTIALLY_FILLED,
+    (S.UNKNOWN, K.LOSE): S.UNKNOWN,
+    (S.UNKNOWN, K.ACCEPT): S.ACCEPTED,
+    (S.UNKNOWN, K.REJECT): S.REJECTED,
+    (S.UNKNOWN, K.REQUEST_CANCEL): S.UNKNOWN,
+    (S.UNKNOWN, K.REJECT_CANCEL): S.UNKNOWN,
+    (S.UNKNOWN, K.CANCEL): S.CANCELED,
+    (S.UNKNOWN, K.EXPIRE): S.EXPIRED,
+    (S.UNKNOWN, K.FILL): S.PARTIALLY_FILLED,
+    (S.ACCEPTED, K.LOSE): S.UNKNOWN,
+    (S.ACCEPTED, K.ACCEPT): S.ACCEPTED,
+    (S.ACCEPTED, K.REJECT): S.REJECTED,
+    (S.ACCEPTED, K.REQUEST_CANCEL): S.PENDING_CANCEL,
+    (S.ACCEPTED, K.REJECT_CANCEL): S.ACCEPTED,
+    (S.ACCEPTED, K.CANCEL): S.CANCELED,
+    (S.ACCEPTED, K.EXPIRE): S.EXPIRED,
+    (S.ACCEPTED, K.FILL): S.PARTIALLY_FILLED,
+    (S.PENDING_CANCEL, K.LOSE): S.UNKNOWN,
+    (S.PENDING_CANCEL, K.ACCEPT): S.PENDING_CANCEL,
+    (S.PENDING_CANCEL, K.REJECT): S.REJECTED,
+    (S.PENDING_CANCEL, K.REQUEST_CANCEL): S.PENDING_CANCEL,
+    (S.PENDING_CANCEL, K.REJECT_CANCEL): S.ACCEPTED,
+    (S.PENDING_CANCEL, K.CANCEL): S.CANCELED,
+    (S.PENDING_CANCEL, K.EXPIRE): S.EXPIRED,
+    (S.PENDING_CANCEL, K.FILL): S.PENDING_CANCEL,
+    (S.PARTIALLY_FILLED, K.LOSE): S.UNKNOWN,
+    (S.PARTIALLY_FILLED, K.ACCEPT): S.PARTIALLY_FILLED,
+    (S.PARTIALLY_FILLED, K.REJECT): S.CANCELED,
+    (S.PARTIALLY_FILLED, K.REQUEST_CANCEL): S.PENDING_CANCEL,
+    (S.PARTIALLY_FILLED, K.REJECT_CANCEL): S.PARTIALLY_FILLED,
+    (S.PARTIALLY_FILLED, K.CANCEL): S.CANCELED,
+    (S.PARTIALLY_FILLED, K.EXPIRE): S.EXPIRED,
+    (S.PARTIALLY_FILLED, K.FILL): S.PARTIALLY_FILLED,
+    (S.CANCELED, K.ACCEPT): S.CANCELED,
+    (S.CANCELED, K.REJECT_CANCEL): S.CANCELED,
+    (S.CANCELED, K.CANCEL): S.CANCELED,
+    (S.CANCELED, K.EXPIRE): S.CANCELED,
+    (S.CANCELED, K.FILL): S.CANCELED,
+    (S.EXPIRED, K.ACCEPT): S.EXPIRED,
+    (S.EXPIRED, K.REJECT_CANCEL): S.EXPIRED,
+    (S.EXPIRED, K.CANCEL): S.EXPIRED,
+    (S.EXPIRED, K.EXPIRE): S.EXPIRED,
+    (S.EXPIRED, K.FILL): S.EXPIRED,
+    (S.REJECTED, K.REJECT): S.REJECTED,
+    (S.REJECTED, K.REJECT_CANCEL): S.REJECTED,
+    (S.FILLED, K.ACCEPT): S.FILLED,
+    (S.FILLED, K.REJECT_CANCEL): S.FILLED,
+}
+
+TERMINAL = frozenset({S.DENIED, S.REJECTED, S.CANCELED, S.EXPIRED, S.FILLED})
+IN_DOUBT = frozenset({S.SUBMITTED, S.UNKNOWN, S.PENDING_CANCEL})
+
+
+def is_open(order: Order) -> bool:
+    """Say whether the order may still be filled, as far as we know."""
+    return order.status not in TERMINAL
+
+
+def apply(order: Order, event: OrderEvent) -> Order:
+    """Return `order` after `event`.
+
+    Raises
+    ------
+    IllegalTransition
+        When the table forbids the event, or a FILL brings no fitting execution.
+    Overfill
+        When more would be filled than was ordered.
+    """
+    target = TRANSITIONS.get((order.status, event.kind))
+    if target is None:
+        raise IllegalTransition(f"{order.client_order_id}: {event.kind} in {order.status}")
+    filled, value = order.filled, order.filled_value
+    if event.kind is K.FILL:
+        fill = _fitting_fill(order, event)
+        filled += fill.quantity
+        value += fill.quantity * fill.price_ticks
+    if filled > order.quantity:
+        raise Overfill(f"{order.client_order_id}: {filled} filled of {order.quantity}")
+    return msgspec.structs.replace(
+        order,
+        status=_refine(target, filled, order.quantity, event.kind),
+        filled=filled,
+        filled_value=value,
+        venue_order_id=event.venue_order_id or order.venue_order_id,
+        reason=event.reason or order.reason,
+    )
+
+
+def _fitting_fill(order: Order, event: OrderEvent) -> Fill:
+    fill = event.fill
+    if fill is None or fill.quantity <= 0:
+        raise IllegalTransition(f"{order.client_order_id}: FILL without an execution")
+    if (fill.instrument, fill.side) != (order.instrument, order.side):
+        raise IllegalTransition(f"{order.client_order_id}: execution of another side or instrument")
+    return fill
+
+
+def _refine(target: OrderStatus, filled: int, quantity: int, kind: OrderEventKind) -> OrderStatus:
+    if kind is K.FILL and filled == quantity:
+        return S.FILLED
+    if target is S.ACCEPTED and filled:
+        return S.PARTIALLY_FILLED
+    return target
+
+
+class Applied(NamedTuple):
+    """What an event did: the order before and after, and the execution if it was one."""
+
+    before: Order
+    after: Order
+    fill: Fill | None
+
+
+class OrderBook:
+    """All orders of the account by client order id and by idempotency key, and all executions."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, Order] = {}
+        self._keys: dict[tuple[str, str], str] = {}
+        self._open: dict[str, None] = {}
+        self._working: dict[tuple[str, int], int] = {}
+        self._fills: dict[tuple[str, str], Fill] = {}
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    @property
+    def open_count(self) -> int:
+        """Number of orders that may still be filled."""
+        return len(self._open)
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """All executions in the order they were applied."""
+        return tuple(self._fills.values())
+
+    def get(self, client_order_id: str) -> Order | None:
+        """Return the order, or None."""
+        return self._orders.get(client_order_id)
+
+    def by_key(self, account: str, key: str) -> Order | None:
+        """Return the order that an idempotency key made, or None."""
+        found = self._keys.get((account, key))
+        return None if found is None else self._orders[found]
+
+    def orders(self) -> list[Order]:
+        """All orders, oldest first."""
+        return list(self._orders.values())
+
+    def open_orders(self) -> list[Order]:
+        """Orders that may still be filled, oldest first."""
+        return [self._orders[name] for name in self._open]
+
+    def in_flight(self, strategy: str, instrument: int) -> bool:
+        """Say whether any order of the strategy in the instrument is open or UNKNOWN."""
+        return self._working.get((strategy, instrument), 0) > 0
+
+    def add(self, order: Order) -> None:
+        """Take a new order.
+
+        Raises
+        ------
+        Conflict
+            When the client order id or the key is taken.
+        """
+        if order.client_order_id in self._orders or (order.account, order.key) in self._keys:
+            raise Conflict(f"order {order.client_order_id} exists")
+        self._orders[order.client_order_id] = order
+        self._keys[(order.account, order.key)] = order.client_order_id
+        self._count(order)
+
+    def apply(self, event: OrderEvent) -> Applied | None:
+        """Apply an event; None when it is an execution that was applied before.
+
+        Raises
+        ------
+        IllegalTransition
+            When no such order exists or its table forbids the event.
+        FillConflict
+            When a known execution id comes with other data.
+        Overfill
+            When more would be filled than was ordered.
+        """
+        before = self._orders.get(event.client_order_id)
+        if before is None:
+            raise IllegalTransition(f"{event.client_order_id}: {event.kind} of an unknown order")
+        if self._is_repeat(event.fill):
+            return None
+        after = apply(before, event)
+        if event.fill is not None:
+            self._fills[(event.fill.venue, event.fill.exec_id)] = event.fill
+        self._orders[after.client_order_id] = after
+        self._count(after)
+        return Applied(before, after, event.fill)
+
+    def _is_repeat(self, fill: Fill | None) -> bool:
+        known = None if fill is None else self._fills.get((fill.venue, fill.exec_id))
+        if known is None:
+            return False
+        if known != fill:
+            raise FillConflict(f"execution {known.venue}/{known.exec_id} came with other data")
+        return True
+
+    def _count(self, order: Order) -> None:
+        name, slot = order.client_order_id, (order.strategy, order.instrument)
+        was, now = name in self._open, is_open(order)
+        if now and not was:
+            self._open[name] = None
+            self._working[slot] = self._working.get(slot, 0) + 1
+        elif was and not now:
+            del self._open[name]
+            self._working[slot] -= 1

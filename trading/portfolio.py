@@ -1,0 +1,181 @@
+"""The account: positions, what is reserved for orders on their way, money and margin."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from core.instruments import Instrument, InstrumentTable
+from core.types import Fill, Order, Side
+from trading.marks import Marks
+from trading.orders import is_open
+from trading.positions import Position, apply_fill, unrealised
+
+_ZERO = Decimal(0)
+
+
+class Range(NamedTuple):
+    """Lowest and highest position that can come of what is on its way, in lot steps."""
+
+    low: int
+    high: int
+
+    @property
+    def worst(self) -> int:
+        """Largest size in the range, without sign."""
+        return max(abs(self.low), abs(self.high))
+
+
+class Profit(NamedTuple):
+    """What an execution earned: in quote currency after commission, and in account currency.
+
+    `rate` is the conversion that was used; both it and `account` are None when none was known, and
+    the money stays in quote currency until it is valued at the market.
+    """
+
+    quote: Decimal
+    account: Decimal | None
+    rate: Decimal | None
+
+
+class Portfolio:
+    """Positions, reservations and money of one account.
+
+    Exposure is position + in flight + unknown: a reservation stands from before the order is sent
+    until a terminal event, at the full quantity that is still open.
+
+    Parameters
+    ----------
+    instruments : InstrumentTable
+    marks : Marks
+        Newest quotes; they say the account currency.
+    balance : Decimal
+        Money at the start, account currency.
+    commission_pips : float
+        Commission per fill, in pips of the instrument.
+    """
+
+    def __init__(
+        self,
+        instruments: InstrumentTable,
+        marks: Marks,
+        balance: Decimal,
+        commission_pips: float = 0.0,
+    ) -> None:
+        self._instruments = instruments
+        self._marks = marks
+        self.balance = balance
+        self.realised = _ZERO
+        self.unconverted: dict[str, Decimal] = {}
+        self._positions = [Position(row.id) for row in instruments]
+        self._working = {side: [0] * len(instruments) for side in Side}
+        self._reserved: dict[str, int] = {}
+        self._strategies: dict[tuple[str, int], tuple[int, int]] = {}
+        self._commission = [_commission(row.pip, commission_pips) for row in instruments]
+
+    def terms(self, instrument: int) -> Instrument:
+        """Return the contract terms."""
+        return self._instruments[instrument]
+
+    def position(self, instrument: int) -> Position:
+        """Return the net position."""
+        return self._positions[instrument]
+
+    def steps(self) -> dict[int, int]:
+        """Positions that are not flat: lot steps by instrument id."""
+        return {row.instrument: row.steps for row in self._positions if row.steps}
+
+    def strategy_position(self, strategy: str, instrument: int) -> tuple[int, int]:
+        """Lot steps that the strategy's own fills make, and the tape time it was opened at."""
+        return self._strategies.get((strategy, instrument), (0, 0))
+
+    def reserve(self, order: Order) -> None:
+        """Make the reservation fit `order`: what is open of it, or nothing when it is terminal."""
+        name = order.client_order_id
+        wanted = order.leaves if is_open(order) else 0
+        self._working[order.side][order.instrument] += wanted - self._reserved.get(name, 0)
+        if wanted:
+            self._reserved[name] = wanted
+        else:
+            self._reserved.pop(name, None)
+
+    def exposure(self, instrument: int) -> Range:
+        """Range of positions that can come of the orders on their way."""
+        steps = self._positions[instrument].steps
+        sells = self._working[Side.SELL][instrument]
+        return Range(steps - sells, steps + self._working[Side.BUY][instrument])
+
+    def exposed(self) -> list[int]:
+        """Instruments with a position or an order on its way."""
+        return [row.instrument for row in self._positions if self.exposure(row.instrument).worst]
+
+    def reducible(self, instrument: int, side: Side) -> int:
+        """Lot steps that an order of `side` can take off the position without turning it."""
+        steps = self._positions[instrument].steps
+        room = -steps if side is Side.BUY else steps
+        return max(0, room - self._working[side][instrument])
+
+    def rate_for(self, fill: Fill) -> Decimal | None:
+        """Conversion of the quote currency for an execution about to be applied."""
+        terms = self._instruments[fill.instrument]
+        gain = self._earned(fill)[1]
+        rate = self._marks.rate(terms.quote_currency, 1 if gain > 0 else -1)
+        return rate if rate is not None else self._marks.rate_at(terms, fill.price_ticks)
+
+    def apply_fill(self, fill: Fill, strategy: str, rate: Decimal | None, tape_ns: int) -> Profit:
+        """Apply an execution of `strategy` at tape time `tape_ns` with the conversion `rate`."""
+        position, gain = self._earned(fill)
+        self._positions[fill.instrument] = position
+        self._advance_strategy(fill, strategy, tape_ns)
+        if rate is not None:
+            self.realised += gain * rate
+            return Profit(gain, gain * rate, rate)
+        currency = self._instruments[fill.instrument].quote_currency
+        self.unconverted[currency] = self.unconverted.get(currency, _ZERO) + gain
+        return Profit(gain, None, None)
+
+    def unrealised(self, instrument: int) -> Decimal | None:
+        """Open profit in account currency; None when no quote values it."""
+        position = self._positions[instrument]
+        if not position.steps:
+            return _ZERO
+        mark = self._marks.mark(instrument)
+        if mark is None:
+            return None
+        terms = self._instruments[instrument]
+        ticks = unrealised(position, mark.bid_ticks, mark.ask_ticks)
+        rate = self._marks.rate(terms.quote_currency, ticks)
+        return None if rate is None else ticks * terms.step_value * rate
+
+    def equity(self) -> Decimal | None:
+        """Balance, closed and open profit in account currency; None when it cannot be valued."""
+        total = self.balance + self.realised
+        for currency, amount in self.unconverted.items():
+            rate = self._marks.rate(currency, 1 if amount > 0 else -1)
+            if rate is None:
+                return None
+            total += amount * rate
+        for row in self._positions:
+            profit = self.unrealised(row.instrument)
+            if profit is None:
+                return None
+            total += profit
+        return total
+
+    def _earned(self, fill: Fill) -> tuple[Position, Decimal]:
+        before = self._positions[fill.instrument]
+        after = apply_fill(before, fill.side, fill.quantity, fill.price_ticks)
+        terms = self._instruments[fill.instrument]
+        gain = (after.realised - before.realised) * terms.step_value
+        units = terms.lot_step * terms.contract_size * fill.quantity
+        return after, gain - self._commission[fill.instrument] * units
+
+    def _advance_strategy(self, fill: Fill, strategy: str, tape_ns: int) -> None:
+        slot = (strategy, fill.instrument)
+        before, opened = self._strategies.get(slot, (0, 0))
+        after = before + fill.side.sign * fill.quantity
+        if before == 0 or before * after < 0:
+            opened = tape_ns
+        self._strategies[slot] = (after, opened)
+
+
+def _commission(pip: float, pips: float) -> Decimal:
+    return Decimal(str(pip)) * Decimal(str(pips))

@@ -1,0 +1,146 @@
+"""A session as a file: a header, then every event that entered the engine, in order.
+
+Layout: the line ``TPREC1``, then frames ``length:u32 | crc32:u32 | msgpack``. The first one is the
+header. A torn last frame, as after SIGKILL, ends the recording there.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from core.config import DecisionConfig, RiskConfig, TradingConfig
+from core.costs import CostModel
+from core.errors import BadInput
+from core.instruments import Instrument
+from trading.events import Event, ModelSwapped
+
+MAGIC = b"TPREC1\n"
+_FRAME = struct.Struct("<II")
+
+
+class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What replay needs beside the events.
+
+    Attributes
+    ----------
+    decision_base : int
+        Number of the first decision id.
+    recovered : tuple of bytes
+        The journal's records at start, so that replay begins with the same orders and positions.
+    models : tuple of ModelSwapped
+        Versions that were loaded before the first event.
+    spec_name, spec_fingerprint : str
+        Feature spec of the session; empty when the session predicts nothing.
+    notes : dict
+        Anything the writer wants to tell, such as the code revision.
+    """
+
+    decision_base: int
+    started_ns: int
+    trading: TradingConfig
+    decision: DecisionConfig
+    risk: RiskConfig
+    costs: CostModel
+    instruments: tuple[Instrument, ...]
+    recovered: tuple[bytes, ...] = ()
+    models: tuple[ModelSwapped, ...] = ()
+    spec_name: str = ""
+    spec_fingerprint: str = ""
+    notes: dict[str, str] = {}
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_header_decoder = msgspec.msgpack.Decoder(SessionHeader)
+_event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+
+
+def _frame(payload: bytes) -> bytes:
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+class SessionWriter:
+    """Writes a recording; events are buffered until `buffer_bytes`, `flush` or `close`.
+
+    Raises
+    ------
+    FileExistsError
+        When the path is taken: a recording is never overwritten.
+    """
+
+    def __init__(self, path: Path, header: SessionHeader, *, buffer_bytes: int = 1 << 16) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.count = 0
+        self._limit = buffer_bytes
+        self._buffer = bytearray()
+        self._file: BinaryIO = path.open("xb", buffering=0)
+        self._file.write(MAGIC + _frame(_encode(header)))
+
+    def write(self, event: Event) -> None:
+        """Take one event; it reaches the file at the next flush."""
+        self._buffer += _frame(_encode(event))
+        self.count += 1
+        if len(self._buffer) >= self._limit:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand what is buffered to the operating system."""
+        if self._buffer:
+            self._file.write(self._buffer)
+            self._buffer.clear()
+
+    def close(self) -> None:
+        """Flush and close; closing twice is allowed."""
+        if not self._file.closed:
+            self.flush()
+            self._file.close()
+
+
+class SessionReader:
+    """Reads a recording.
+
+    Attributes
+    ----------
+    header : SessionHeader
+    torn_bytes : int
+        Bytes behind the last whole event; 0 for a recording that was closed in order.
+
+    Raises
+    ------
+    BadInput
+        When the file is no recording, or its header does not verify.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._data = path.read_bytes()
+        self._path = path
+        first = self._payload(len(MAGIC)) if self._data.startswith(MAGIC) else None
+        if first is None:
+            raise BadInput(f"{path} is not a session recording")
+        try:
+            self.header = _header_decoder.decode(first)
+        except msgspec.DecodeError as error:
+            raise BadInput(f"{path}: header does not fit this version: {error}") from None
+        self._start = len(MAGIC) + _FRAME.size + len(first)
+        self.torn_bytes = 0
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events in order; sets `torn_bytes` at the end."""
+        offset = self._start
+        while (payload := self._payload(offset)) is not None:
+            yield _event_decoder.decode(payload)
+            offset += _FRAME.size + len(payload)
+        self.torn_bytes = len(self._data) - offset
+
+    def _payload(self, offset: int) -> bytes | None:
+        if len(self._data) - offset < _FRAME.size:
+            return None
+        length, crc = _FRAME.unpack_from(self._data, offset)
+        start = offset + _FRAME.size
+        payload = self._data[start : start + length]
+        whole = len(payload) == length and zlib.crc32(payload) == crc
+        return payload if whole else None

@@ -1,0 +1,217 @@
+"""The pre-trade checks, each a small pure function from a context to a breach or None.
+
+Comparisons are written so that NaN fails them, and a limit of zero lets nothing pass. What a check
+cannot see (a missing quote, rate or setting) is a breach.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from core.config import RiskConfig
+from core.instruments import Instrument
+from core.types import Order, OrderType, Side, TimeInForce, TradingState
+from trading.marks import Marks, is_sound
+from trading.orders import OrderBook
+from trading.portfolio import Portfolio
+from trading.sessions import Week
+
+_ZERO = Decimal(0)
+
+
+class Breach(NamedTuple):
+    """Why a check says no."""
+
+    reason: str
+    limit: str
+    observed: str
+
+
+@dataclass(slots=True)
+class RiskContext:
+    """All that the checks may look at, for one order.
+
+    Attributes
+    ----------
+    order : Order
+    state : TradingState
+        Most restrictive state of the order's scopes.
+    account : str
+        The account that callers may trade.
+    terms : Instrument or None
+        None when the order names no known instrument.
+    week : Week
+        The trading week that the newest quote of the instrument fell in when last looked at.
+    seen_ns : int
+        When an order with the same content was last sent; 0 for never.
+    reducible : int
+        Lot steps that the order's side can take off the position.
+    """
+
+    order: Order
+    now_ns: int
+    state: TradingState
+    account: str
+    session_ready: bool
+    journal_healthy: bool
+    terms: Instrument | None
+    limits: RiskConfig
+    book: OrderBook
+    portfolio: Portfolio
+    marks: Marks
+    week: Week
+    seen_ns: int
+    reducible: int
+
+    @property
+    def reduces(self) -> bool:
+        """True when the order only makes the position smaller."""
+        return 0 < self.order.quantity <= self.reducible
+
+    @property
+    def instrument(self) -> Instrument:
+        """The known instrument; an AssertionError denies."""
+        if self.terms is None:
+            raise LookupError("instrument is unknown")
+        return self.terms
+
+
+def trading_state(ctx: RiskContext) -> Breach | None:
+    """0: ACTIVE, or an order that only reduces."""
+    if ctx.state is TradingState.ACTIVE:
+        return None
+    if ctx.state in (TradingState.REDUCING, TradingState.HALTED) and ctx.reduces:
+        return None
+    return Breach(f"trading is {ctx.state}", f"reduce by {ctx.reducible}", str(ctx.order.quantity))
+
+
+def account_right(ctx: RiskContext) -> Breach | None:
+    """1: the account is the one that is traded here."""
+    if ctx.order.account == ctx.account and ctx.account:
+        return None
+    return Breach("account is not traded here", ctx.account, ctx.order.account)
+
+
+def session(ctx: RiskContext) -> Breach | None:
+    """2: order session reconciled, journal healthy."""
+    if ctx.session_ready is not True:
+        return Breach("order session is not ready", "ready", "not ready")
+    if ctx.journal_healthy is not True:
+        return Breach("journal is not healthy", "healthy", "failed")
+    return None
+
+
+def instrument(ctx: RiskContext) -> Breach | None:
+    """3: instrument known and not restricted, its market open by the tape's time."""
+    terms = ctx.terms
+    if terms is None:
+        return Breach("instrument is unknown", "known", str(ctx.order.instrument))
+    if terms.symbol not in ctx.limits.symbols:
+        return Breach("instrument is restricted", ",".join(ctx.limits.symbols), terms.symbol)
+    quote = ctx.marks.quote(terms.id)
+    if quote is None or not ctx.week.contains(quote.ts_event):
+        tape = "no quote" if quote is None else str(quote.ts_event)
+        return Breach("market is closed", f"{ctx.week.open_ns}..{ctx.week.close_ns}", tape)
+    return None
+
+
+def well_formed(ctx: RiskContext) -> Breach | None:
+    """4: known enums, whole lot steps within the instrument's bounds, a price in whole ticks."""
+    order, terms = ctx.order, ctx.instrument
+    enums = ((order.side, Side), (order.type, OrderType), (order.time_in_force, TimeInForce))
+    for value, kind in enums:
+        if not isinstance(value, kind):
+            return Breach("unknown enum value", kind.__name__, str(value))
+    if type(order.quantity) is not int or order.quantity <= 0:
+        return Breach("quantity is not a positive whole number", "1", str(order.quantity))
+    lots = terms.to_lots(order.quantity)
+    if not terms.min_lots <= lots <= terms.max_lots:
+        return Breach("lots out of bounds", f"{terms.min_lots}..{terms.max_lots}", str(lots))
+    if type(order.limit_ticks) is not int or order.limit_ticks <= 0:
+        return Breach("price is not a positive number of ticks", "1", str(order.limit_ticks))
+    return None
+
+
+def client_id(ctx: RiskContext) -> Breach | None:
+    """5: the client order id is new."""
+    if ctx.book.get(ctx.order.client_order_id) is None and ctx.order.client_order_id:
+        return None
+    return Breach("client order id was used", "unseen", ctx.order.client_order_id)
+
+
+def duplicate(ctx: RiskContext) -> Breach | None:
+    """6: no order with the same content within the window."""
+    window = ctx.limits.duplicate_window_ms
+    if not window > 0.0:
+        return Breach("duplicate window is not set", "> 0 ms", str(window))
+    age = ctx.now_ns - ctx.seen_ns
+    if ctx.seen_ns and not age > window * 1e6:
+        return Breach("same content within the window", f"{window} ms", f"{age / 1e6} ms")
+    return None
+
+
+def quote_fresh(ctx: RiskContext) -> Breach | None:
+    """7: a sound quote, received no longer ago than the limit."""
+    quote = ctx.marks.quote(ctx.instrument.id)
+    if quote is None:
+        return Breach("no quote", "a quote", "none")
+    if not is_sound(quote):
+        return Breach("quote is not sound", "0 < bid <= ask", f"{quote.bid}/{quote.ask}")
+    age_ms = (ctx.now_ns - quote.ts_recv) / 1e6
+    if not (0.0 <= age_ms < ctx.limits.max_quote_age_ms):
+        return Breach("quote is stale", f"{ctx.limits.max_quote_age_ms} ms", f"{age_ms} ms")
+    return None
+
+
+def collar_ticks(limits: RiskConfig, terms: Instrument) -> int:
+    """Price collar in price ticks."""
+    return round(limits.collar_pips * terms.pip * float(10**terms.digits))
+
+
+def collar(ctx: RiskContext) -> Breach | None:
+    """8: the limit price is no further through the market than the collar."""
+    terms = ctx.instrument
+    mark = ctx.marks.mark(terms.id)
+    width = collar_ticks(ctx.limits, terms)
+    if mark is None or not width > 0:
+        return Breach("no price or no collar", f"{width} ticks", "no price")
+    if ctx.order.side is Side.BUY:
+        through = ctx.order.limit_ticks - mark.ask_ticks
+    else:
+        through = mark.bid_ticks - ctx.order.limit_ticks
+    if not through <= width:
+        return Breach("price is beyond the collar", f"{width} ticks", f"{through} ticks")
+    return None
+
+
+def order_size(ctx: RiskContext) -> Breach | None:
+    """9: quantity and notional of the order."""
+    terms = ctx.instrument
+    lots = terms.to_lots(ctx.order.quantity)
+    if not lots <= ctx.limits.max_order_lots:
+        return Breach("order is too large", f"{ctx.limits.max_order_lots} lots", f"{lots} lots")
+    unit = ctx.marks.step_notional(terms.id)
+    if unit is None:
+        return Breach("notional is not known", str(ctx.limits.max_order_notional), "no rate")
+    return _above("order notional", unit * ctx.order.quantity, ctx.limits.max_order_notional)
+
+
+def worst_position(ctx: RiskContext) -> Breach | None:
+    """10: position if everything on its way is filled, in flight and UNKNOWN at full size."""
+    if ctx.reduces:
+        return None
+    terms = ctx.instrument
+    exposure = ctx.portfolio.exposure(terms.id)
+    buys = ctx.order.side is Side.BUY
+    steps = (exposure.high if buys else -exposure.low) + ctx.order.quantity
+    return _above("worst-case lots", terms.to_lots(steps), ctx.limits.max_position_lots)
+
+
+def _above(what: str, observed: Decimal, limit: Decimal) -> Breach | None:
+    if observed <= limit and limit > _ZERO:
+        return None
+    return Breach(f"{what} is above the limit", str(limit), str(observed))
+
+
+Check = Callable[[RiskContext], Breach | None]
