@@ -1,0 +1,106 @@
+"""Values of the house as values of FIX fields, and back."""
+
+from decimal import Decimal
+from typing import TypeVar
+
+from core.errors import FixFieldError
+from core.instruments import Instrument, InstrumentTable
+from core.types import OrderStatus, Side, TimeInForce
+from fix import tags
+from fix.codec import Message
+
+_T = TypeVar("_T")
+
+SIDES = {Side.BUY: b"1", Side.SELL: b"2"}
+TIMES_IN_FORCE = {TimeInForce.GTC: b"1", TimeInForce.IOC: b"3", TimeInForce.FOK: b"4"}
+# OrdStatus (39). What we only fear or plan has no code of its own: to the venue it is New.
+STATUSES = {
+    OrderStatus.INITIALIZED: b"A",
+    OrderStatus.SUBMITTED: b"A",
+    OrderStatus.UNKNOWN: b"0",
+    OrderStatus.ACCEPTED: b"0",
+    OrderStatus.PARTIALLY_FILLED: b"1",
+    OrderStatus.FILLED: b"2",
+    OrderStatus.CANCELED: b"4",
+    OrderStatus.PENDING_CANCEL: b"6",
+    OrderStatus.REJECTED: b"8",
+    OrderStatus.DENIED: b"8",
+    OrderStatus.EXPIRED: b"C",
+}
+_SIDE_OF = {code: side for side, code in SIDES.items()}
+_TIME_IN_FORCE_OF = {code: value for value, code in TIMES_IN_FORCE.items()}
+_STATUS_OF = {
+    b"A": OrderStatus.SUBMITTED,
+    b"0": OrderStatus.ACCEPTED,
+    b"1": OrderStatus.PARTIALLY_FILLED,
+    b"2": OrderStatus.FILLED,
+    b"4": OrderStatus.CANCELED,
+    b"6": OrderStatus.PENDING_CANCEL,
+    b"8": OrderStatus.REJECTED,
+    b"C": OrderStatus.EXPIRED,
+}
+
+
+def price_text(ticks: int, digits: int) -> bytes:
+    """Price ticks, not negative, as a decimal with the instrument's digits."""
+    if digits == 0:
+        return b"%d" % ticks
+    return b"%d.%0*d" % (ticks // 10**digits, digits, ticks % 10**digits)
+
+
+def lots_text(steps: int, instrument: Instrument) -> bytes:
+    """Lot steps as lots, in plain decimal."""
+    return format(instrument.to_lots(steps), "f").encode()
+
+
+def note(text: str) -> bytes:
+    """Text for people, with what a field cannot hold replaced by ``?``."""
+    return "".join(c if c.isprintable() else "?" for c in text).encode("latin-1", "replace")
+
+
+def _whole(value: Decimal, tag: int, what: str) -> int:
+    if value < 0 or value != value.to_integral_value():
+        raise FixFieldError(tag, tags.VALUE_INCORRECT, f"not a multiple of the {what}")
+    return int(value)
+
+
+def read_ticks(message: Message, tag: int, instrument: Instrument) -> int:
+    """Price of `tag` in price ticks; raises FixFieldError unless it is a whole number of them."""
+    return _whole(message.decimal(tag).scaleb(instrument.digits), tag, "price tick")
+
+
+def read_steps(message: Message, tag: int, instrument: Instrument) -> int:
+    """Lots of `tag` in lot steps; raises FixFieldError unless it is a whole number of them."""
+    return _whole(message.decimal(tag) / instrument.lot_step, tag, "lot step")
+
+
+def read_instrument(message: Message, table: InstrumentTable) -> Instrument:
+    """Instrument of Symbol (55); raises UnknownInstrument."""
+    return table.by_symbol(message.text(tags.SYMBOL))
+
+
+def _read_code(message: Message, tag: int, codes: dict[bytes, _T]) -> _T:
+    value = message.require(tag)
+    if value not in codes:
+        raise FixFieldError(tag, tags.VALUE_INCORRECT, f"unknown code {value[:16]!r}")
+    return codes[value]
+
+
+def read_side(message: Message) -> Side:
+    """Side (54)."""
+    return _read_code(message, tags.SIDE, _SIDE_OF)
+
+
+def read_time_in_force(message: Message) -> TimeInForce:
+    """TimeInForce (59)."""
+    return _read_code(message, tags.TIME_IN_FORCE, _TIME_IN_FORCE_OF)
+
+
+def read_status(message: Message) -> OrderStatus:
+    """OrdStatus (39)."""
+    return _read_code(message, tags.ORD_STATUS, _STATUS_OF)
+
+
+def read_seq(message: Message) -> int:
+    """Tape position (5001); 0 when absent."""
+    return message.integer(tags.QUOTE_SEQ) if tags.QUOTE_SEQ in message else 0
