@@ -1,0 +1,47 @@
+"""Flow: quotes of one symbol, or of every known source, into the tick store."""
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from flows.ingest_job import Ingested, bad_rows_table, describe, known_symbols
+from flows.ingest_job import ingest as ingest_symbol
+from flows.resources import ProgressBar, settings
+
+
+@task(name="load-and-append", task_run_name="ingest-{symbol}", persist_result=False)
+def load_and_append(symbol: str, source: str, replace: bool) -> Ingested:
+    """Load the quotes of one symbol and append the new ones."""
+    return ingest_symbol(settings(), symbol, source, replace=replace)
+
+
+@flow(name="ingest", persist_result=False)
+def ingest(symbol: str = "", source: str = "", replace: bool = False) -> list[str]:
+    """Load quotes; without a symbol, those of every source that was used before.
+
+    Parameters
+    ----------
+    symbol : str
+        Instrument, such as EURUSD.
+    source : str
+        ``simulator``, a file or a folder; the symbol's known source when empty.
+    replace : bool
+        Drop the symbol's quotes of another source first.
+    """
+    symbols = (symbol,) if symbol else known_symbols(settings())
+    show = ProgressBar("ingest-progress")
+    for done, name in enumerate(symbols, 1):
+        result = load_and_append(name, source, replace)
+        show(done, len(symbols), f"{name}: {result.rows_new} new rows")
+        _publish(result)
+    return [f"{name}" for name in symbols]
+
+
+def _publish(result: Ingested) -> None:
+    get_run_logger().info(
+        "%s: %d rows read, %d kept, %d new from %s",
+        *(result.symbol, result.rows_read, result.rows_kept, result.rows_new, result.source),
+    )
+    key = f"ingest-{result.symbol.lower()}"
+    create_markdown_artifact(describe(result), key)
+    if result.bad:
+        create_table_artifact(bad_rows_table(result), f"{key}-bad-rows", "dropped rows")

@@ -1,0 +1,67 @@
+"""Judge the usual order shapes ahead of time; what flow and command line both call."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from core.clock import Clock, SystemClock
+from core.config import Config
+from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
+from core.types import Side
+from fix.templates import template_for
+from storage.parquet import TickStore
+from storage.sqlite import Ledger
+from trading.scenarios import Reference, Scenario, compute
+
+VOLUMES = tuple(Decimal(lots) for lots in ("0.01", "0.10", "0.50", "1", "2", "5"))
+
+
+def scenarios(
+    config: Config,
+    *,
+    instruments: InstrumentTable = DEFAULT_INSTRUMENTS,
+    clock: Clock | None = None,
+) -> list[Scenario]:
+    """Compute the scenarios of every instrument with stored quotes and put them in the ledger.
+
+    Returns
+    -------
+    list of Scenario
+        What the table holds now for the configured account.
+    """
+    account = config.trading.account
+    found = compute(
+        account,
+        config.trading.currency,
+        instruments,
+        config.risk,
+        _references(TickStore(config.storage.ticks), instruments),
+        sorted({*VOLUMES, config.trading.order_lots}),
+        _template,
+    )
+    created_ns = (clock or SystemClock()).now_ns()
+    with Ledger(config.storage.ledger) as ledger:
+        rows = (_row(scenario, created_ns) for scenario in found)
+        ledger.replace_scenarios(rows, account=account)
+    return found
+
+
+def _references(store: TickStore, instruments: InstrumentTable) -> Iterator[Reference]:
+    """Newest stored quote of each instrument."""
+    for symbol in store.symbols():
+        if symbol not in instruments:
+            continue
+        terms = instruments.by_symbol(symbol)
+        quotes = store.read(symbol)
+        yield Reference(terms.id, int(quotes.ts[-1]), terms.to_ticks(float(quotes.ask[-1])))
+
+
+def _template(account: str, instrument: Instrument, side: Side, steps: int) -> bytes:
+    return template_for(account, instrument, side, steps).to_bytes()
+
+
+def _row(scenario: Scenario, created_ns: int) -> dict[str, object]:
+    """Ledger row of a scenario; `reason` says why it is refused."""
+    plain = {name: getattr(scenario, name) for name in scenario.__struct_fields__}
+    verdict = "passed" if scenario.passed else "refused"
+    extra = {"check": None, "reason": scenario.refused, "limit_value": None, "observed": None}
+    return {**plain, **extra, "verdict": verdict, "created_ns": created_ns}
