@@ -6,9 +6,9 @@ Mid prices move additively, in pips. Per minute of open market::
 
 ``s`` is a hidden drift of +1 or -1 that lasts an hour and a half on average (a two-state Markov
 chain), ``regime`` a calm or busy volatility state, ``season`` the time of day. As the drift lasts,
-past minute returns reveal it: that is the edge (`market.edge`). The spread widens when it is busy, around 22:00
-UTC and after jumps; the market is shut from Friday 22:00 to Sunday 22:00 UTC and reopens with a
-gap; now and then the feed itself falls silent while prices go on.
+past minute returns reveal it: that is the edge (`market.edge`). The spread widens when it is busy,
+around 22:00 UTC and after jumps; the market is shut from Friday 22:00 to Sunday 22:00 UTC and
+reopens with a gap; now and then the feed itself falls silent while prices go on.
 """
 
 import zlib

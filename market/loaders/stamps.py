@@ -102,7 +102,7 @@ def _compact_chunk(text: NDArray[np.uint8], kind: StampKind) -> I8:
 
 
 def _number(digits: NDArray[np.int64]) -> I8:
-    total = digits[0]
+    total: I8 = digits[0]
     for digit in digits[1:]:
         total = total * 10 + digit
     return total
