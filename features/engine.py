@@ -1,0 +1,148 @@
+"""Feature rows of the live stream: one compiled call per quote, nothing allocated."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.columns import F8, I8, QuoteColumns
+from core.types import Quote
+from features import batch, kernel
+from features.blocks import F4
+from features.kernel import SAMPLES, WARM
+from features.spec import FeatureSpec, plan_of
+
+
+class FeatureEngine:
+    """Feature state of every instrument.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Columns and cadence, the same for all instruments.
+    pips : sequence of float
+        Size of a pip by dense instrument id, in quote currency.
+
+    Attributes
+    ----------
+    late : int
+        Quotes not applied because they were older than the last one (or than a closed bar).
+    malformed : int
+        Quotes not applied because a price was not a positive number.
+    cold : int
+        How often an instrument was made cold.
+    """
+
+    def __init__(self, spec: FeatureSpec, pips: Sequence[float]) -> None:
+        kernel.prepare()
+        self.spec = spec
+        self.late = self.malformed = self.cold = 0
+        self._pips = tuple(pips)
+        self._plan = plan_of(spec)
+        self._table = self._plan.table
+        self._ints: list[I8] = []
+        self._states: list[F8] = []
+        self._rows: list[F4] = []
+        for pip in self._pips:
+            ints, state = kernel.fresh_state(spec, self._plan, pip)
+            self._ints.append(ints)
+            self._states.append(state)
+            self._rows.append(np.zeros(spec.n_features, np.float32))
+        self._scratch_ints = np.zeros(kernel.N_KERNEL_INTS, np.int64)
+        self._scratch_state = np.zeros(self._plan.n_state)
+        self._scratch_row = np.zeros(spec.n_features, np.float32)
+
+    def update(self, quote: Quote) -> F4 | None:
+        """Advance the instrument's state by one quote.
+
+        Returns
+        -------
+        float32[n_features] or None
+            The row, valid until the next call for the instrument. None when the quote ended no
+            sample, was late or malformed, or the instrument is warming up or cold.
+        """
+        i = quote.instrument
+        code = kernel.step(
+            self._table,
+            self._ints[i],
+            self._states[i],
+            self._rows[i],
+            quote.ts_event,
+            quote.span_ns,
+            quote.bid,
+            quote.ask,
+            quote.volume,
+            quote.open,
+            quote.high,
+            quote.low,
+        )
+        if code == WARM:
+            return self._rows[i]
+        if code < 0:
+            self._count(code)
+        return None
+
+    def preview(self, quote: Quote) -> F4 | None:
+        """Row as it would be if the quote came now and the sample ended with it.
+
+        Works on a copy of the state; nothing advances. On the bar cadence the forming bar is closed
+        with the quote, so the row is that of a bar cut short. None as for `update`.
+        """
+        i = quote.instrument
+        ints, state, row = self._scratch_ints, self._scratch_state, self._scratch_row
+        np.copyto(ints, self._ints[i])
+        np.copyto(state, self._states[i])
+        code = kernel.step(
+            self._table,
+            ints,
+            state,
+            row,
+            quote.ts_event,
+            quote.span_ns,
+            quote.bid,
+            quote.ask,
+            quote.volume,
+            quote.open,
+            quote.high,
+            quote.low,
+        )
+        if code < 0:
+            return None
+        code = kernel.close_forming(self._table, ints, state, row) or code
+        return row.copy() if code == WARM else None
+
+    def last_row(self, instrument: int) -> F4 | None:
+        """Copy of the instrument's newest row, or None when it is not warm."""
+        return self._rows[instrument].copy() if self.is_warm(instrument) else None
+
+    def is_warm(self, instrument: int) -> bool:
+        """Whether the instrument has had the samples that its columns need."""
+        return bool(self._ints[instrument][SAMPLES] >= self.spec.warmup)
+
+    def make_cold(self, instrument: int) -> None:
+        """Drop the instrument's state, as after a gap in the feed."""
+        self._reset(instrument)
+        self.cold += 1
+
+    def rebuild(self, instrument: int, columns: QuoteColumns) -> None:
+        """Replace the instrument's state with one that has seen `columns` and nothing else."""
+        self._reset(instrument)
+        n = len(columns)
+        rows = np.empty((n, self.spec.n_features), np.float32)
+        index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
+        ints, state = self._ints[instrument], self._states[instrument]
+        m, late, malformed = batch.feed(self._table, ints, state, columns, rows, index, warm)
+        self.late += late
+        self.malformed += malformed
+        if m:
+            self._rows[instrument][:] = rows[m - 1]
+
+    def _reset(self, instrument: int) -> None:
+        ints, state = kernel.fresh_state(self.spec, self._plan, self._pips[instrument])
+        self._ints[instrument][:] = ints
+        self._states[instrument][:] = state
+
+    def _count(self, code: int) -> None:
+        if code == kernel.LATE:
+            self.late += 1
+        else:
+            self.malformed += 1

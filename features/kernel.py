@@ -1,0 +1,244 @@
+"""The step that stream and batch share: one quote into the state, at most one row out.
+
+State of an instrument is two arrays, all zeros but for the settings in front:
+
+* `ints`: the bar's (`market.bars`), then the names below;
+* `state`: the sample (`features.blocks`), then the blocks' slices as the plan lays them out.
+
+A quote can end two samples (it closes the bar before it, and completes its own); the row is then
+that of the later one.
+"""
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numpy.typing import NDArray
+
+from core.columns import F8, I8
+from core.types import Cadence
+from features.blocks import (
+    BPS,
+    ELAPSED_SECS,
+    F4,
+    IS_FIRST,
+    LAST_CLOSE,
+    N_TICKS,
+    PIP,
+    RETURN_BPS,
+    run_block,
+)
+from features.borrow import borrow
+from features.spec import FeatureSpec, Plan
+from market import bars
+from market.bars import BUCKET, CLOSE, COUNT, LAST_TS, N_INTS, STARTED
+
+SAMPLE_TS, SAMPLES, WARMUP, BAR_NS = range(N_INTS, N_INTS + 4)
+N_KERNEL_INTS = N_INTS + 4
+
+# What became of a quote.
+MALFORMED, LATE, NO_SAMPLE, COLD, WARM = -2, -1, 0, 1, 2
+
+
+def fresh_state(spec: FeatureSpec, plan: Plan, pip: float) -> tuple[I8, F8]:
+    """State of an instrument that has seen nothing."""
+    ints, state = np.zeros(N_KERNEL_INTS, np.int64), np.zeros(plan.n_state)
+    ints[WARMUP] = spec.warmup
+    # A bar length of zero tells the kernel that every quote is a sample.
+    ints[BAR_NS] = spec.bar_ns if spec.cadence is Cadence.BAR else 0
+    state[PIP] = pip
+    return ints, state
+
+
+@njit(forceinline=True)
+def _take_sample(table: I8, ints: I8, state: F8, row: F4, ts: int) -> int:
+    """Run all blocks on the bar that has just ended, or on the tick that has just come."""
+    first = ints[SAMPLES] == 0
+    state[IS_FIRST] = 1.0 if first else 0.0
+    state[N_TICKS] = ints[COUNT]
+    state[ELAPSED_SECS] = 0.0 if first else (ts - ints[SAMPLE_TS]) * 1e-9
+    state[RETURN_BPS] = 0.0 if first else BPS * math.log(state[CLOSE] / state[LAST_CLOSE])
+    for line in range(len(table)):
+        run_block(table, line, state, ts, row)
+    state[LAST_CLOSE] = state[CLOSE]
+    ints[SAMPLE_TS] = ts
+    ints[SAMPLES] += 1
+    bars.close(ints)
+    return WARM if ints[SAMPLES] >= ints[WARMUP] else COLD
+
+
+@njit(forceinline=True)
+def _apply(
+    table: I8,
+    ints: I8,
+    state: F8,
+    row: F4,
+    ts: int,
+    span: int,
+    bid: float,
+    ask: float,
+    volume: float,
+    open_: float,
+    high: float,
+    low: float,
+) -> int:
+    # A sum is finite only when all its terms are; one bad quote would stay in averages for good.
+    if not (min(bid, ask, open_, low) > 0.0 and math.isfinite(bid + ask + open_ + high + volume)):
+        return MALFORMED
+    bar_ns = ints[BAR_NS]
+    if bar_ns == 0:
+        if ints[STARTED] != 0 and ts < ints[LAST_TS]:
+            return LATE
+        bars.add(ints, state, 0, ts, bid, ask, volume, open_, high, low)
+        return _take_sample(table, ints, state, row, ts)
+    bucket = bars.bucket_of(ts, span, bar_ns)
+    if bars.is_late(ints, ts, bucket):
+        return LATE
+    code = NO_SAMPLE
+    if bars.rolls(ints, bucket):
+        code = _take_sample(table, ints, state, row, (ints[BUCKET] + 1) * bar_ns)
+    bars.add(ints, state, bucket, ts, bid, ask, volume, open_, high, low)
+    if bars.completes(ints, ts, span, bar_ns):
+        code = _take_sample(table, ints, state, row, (ints[BUCKET] + 1) * bar_ns)
+    return code
+
+
+def _source_digest() -> int:
+    here = Path(__file__).parent
+    files = (Path(bars.__file__), *sorted(here.glob("*.py")))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
+    return int.from_bytes(digest.digest()[:7])
+
+
+# numba notices a change of the file that a cached kernel stands in, but not of the kernels that it
+# calls in other files. A value closed over is part of its cache key, so the entries close over a
+# digest of all the sources; kernels that call into other files are cached as part of an entry only.
+
+
+def _build_step(digest: int) -> Any:
+    @njit(cache=True)
+    def step(
+        table: I8,
+        ints: I8,
+        state: F8,
+        row: F4,
+        ts: int,
+        span: int,
+        bid: float,
+        ask: float,
+        volume: float,
+        open_: float,
+        high: float,
+        low: float,
+    ) -> int:
+        if digest == 0:
+            return MALFORMED
+        return _apply(
+            borrow(table),
+            borrow(ints),
+            borrow(state),
+            borrow(row),
+            ts,
+            span,
+            bid,
+            ask,
+            volume,
+            open_,
+            high,
+            low,
+        )
+
+    return step
+
+
+def _build_run(digest: int) -> Any:
+    @njit(cache=True)
+    def run(
+        table: I8,
+        ints: I8,
+        state: F8,
+        ts: I8,
+        span: I8,
+        bid: F8,
+        ask: F8,
+        volume: F8,
+        open_: F8,
+        high: F8,
+        low: F8,
+        rows: NDArray[np.float32],
+        index: I8,
+        warm: NDArray[np.bool_],
+    ) -> tuple[int, int, int]:
+        m = late = malformed = 0
+        if digest == 0:
+            return m, late, malformed
+        for i in range(len(ts)):
+            code = step(
+                table,
+                ints,
+                state,
+                rows[m],
+                ts[i],
+                span[i],
+                bid[i],
+                ask[i],
+                volume[i],
+                open_[i],
+                high[i],
+                low[i],
+            )
+            if code == LATE:
+                late += 1
+            elif code == MALFORMED:
+                malformed += 1
+            elif code != NO_SAMPLE:
+                index[m] = i
+                warm[m] = code == WARM
+                if code == COLD:
+                    rows[m] = np.float32(np.nan)
+                m += 1
+        return m, late, malformed
+
+    return run
+
+
+def _build_close(digest: int) -> Any:
+    @njit(cache=True)
+    def close_forming(table: I8, ints: I8, state: F8, row: F4) -> int:
+        if digest == 0 or ints[COUNT] == 0:
+            return NO_SAMPLE
+        end = (ints[BUCKET] + 1) * ints[BAR_NS]
+        return _take_sample(borrow(table), borrow(ints), borrow(state), borrow(row), end)
+
+    return close_forming
+
+
+_DIGEST = _source_digest()
+step = _build_step(_DIGEST)
+run = _build_run(_DIGEST)
+close_forming = _build_close(_DIGEST)
+
+_STATE = (types.int64[:, ::1], types.int64[::1], types.float64[::1])
+_STEP = (*_STATE, types.float32[::1], *(types.int64,) * 2, *(types.float64,) * 6)
+_TIMES = types.Array(types.int64, 1, "C", readonly=True)
+_PRICES = types.Array(types.float64, 1, "C", readonly=True)
+_OUT = (types.float32[:, ::1], types.int64[::1], types.boolean[::1])
+_RUN = (*_STATE, *(_TIMES,) * 2, *(_PRICES,) * 6, *_OUT)
+
+
+def prepare() -> None:
+    """Compile the entries, or load them from numba's cache, and never again for other types.
+
+    Otherwise a price that happens to be an int would cost seconds of compilation on the live path.
+    """
+    for entry, signature in (
+        (step, _STEP),
+        (run, _RUN),
+        (close_forming, (*_STATE, types.float32[::1])),
+    ):
+        if not entry.signatures:
+            entry.compile(signature)
+            entry.disable_compile()

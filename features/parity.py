@@ -1,0 +1,143 @@
+"""Two promises of the features, checked on real columns: stream = batch, and no look-ahead."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.columns import F8, QuoteColumns, concat
+from features import batch
+from features.batch import FeatureRows
+from features.engine import FeatureEngine
+from features.spec import FeatureSpec
+
+Compute = Callable[[FeatureSpec, QuoteColumns, float], FeatureRows]
+
+
+class ParityReport(msgspec.Struct, frozen=True):
+    """Rows of the stream against rows of the batch, compared by their bits.
+
+    `first_difference` is the position of the quote and the name of the column, or the position and
+    an empty name when only one of the two gave a row there.
+    """
+
+    equal: bool
+    rows: int
+    warm_rows: int
+    late: int
+    first_difference: tuple[int, str] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Equal, and something was compared."""
+        return self.equal and self.warm_rows > 0
+
+
+class LeakReport(msgspec.Struct, frozen=True):
+    """Rows up to some quotes, with everything after those quotes changed.
+
+    `leaks` holds the position of the first quote whose row moved and the column, once per point
+    that was looked at and leaked.
+    """
+
+    points: int
+    leaks: tuple[tuple[int, str], ...]
+
+    @property
+    def ok(self) -> bool:
+        """No leak, and something was compared."""
+        return self.points > 0 and not self.leaks
+
+
+def check_parity(
+    spec: FeatureSpec, columns: QuoteColumns, pip: float, compute: Compute = batch.compute
+) -> ParityReport:
+    """Feed every quote to a `FeatureEngine` and compare with the batch, bit by bit."""
+    expected = compute(spec, columns, pip)
+    warm = np.flatnonzero(expected.warm)
+    engine = FeatureEngine(spec, (pip,))
+    index, rows = [], []
+    for position, quote in enumerate(columns.quotes(0)):
+        row = engine.update(quote)
+        if row is not None:
+            index.append(position)
+            rows.append(row.copy())
+    streamed = np.array(rows, np.float32).reshape(-1, spec.n_features)
+    difference = _first_difference(
+        spec, np.array(index, np.int64), streamed, expected.index[warm], expected.rows[warm]
+    )
+    counted = engine.late == expected.late and engine.malformed == expected.malformed
+    return ParityReport(
+        difference is None and counted, len(expected), len(warm), expected.late, difference
+    )
+
+
+def _first_difference(
+    spec: FeatureSpec,
+    index: NDArray[np.int64],
+    rows: NDArray[np.float32],
+    expected_index: NDArray[np.int64],
+    expected: NDArray[np.float32],
+) -> tuple[int, str] | None:
+    if not np.array_equal(index, expected_index):
+        return int(np.setxor1d(index, expected_index)[0]), ""
+    moved = np.argwhere(rows.view(np.uint32) != expected.view(np.uint32))
+    if len(moved) == 0:
+        return None
+    row, column = moved[0]
+    return int(index[row]), spec.names[column]
+
+
+def check_leaks(
+    spec: FeatureSpec,
+    columns: QuoteColumns,
+    pip: float,
+    n_points: int = 16,
+    seed: int = 0,
+    compute: Compute = batch.compute,
+) -> LeakReport:
+    """Change everything after a quote, at random quotes with a warm row: no row up to it may move.
+
+    Parameters
+    ----------
+    n_points : int
+        Quotes to try, at most as many as have a warm row with something after it.
+    seed : int
+        Of the choice of quotes and of the changes.
+    compute : callable
+        What computes the rows; `features.batch.compute` unless a test plants a leak.
+    """
+    rng = np.random.default_rng(seed)
+    honest = compute(spec, columns, pip)
+    candidates = honest.index[honest.warm]
+    candidates = candidates[candidates < len(columns) - 1]
+    chosen = rng.permutation(candidates)[:n_points]
+    leaks = []
+    for point in np.sort(chosen):
+        changed = compute(spec, _with_other_future(columns, int(point), rng), pip)
+        leak = _first_difference(spec, *_until(honest, int(point)), *_until(changed, int(point)))
+        if leak is not None:
+            leaks.append(leak)
+    return LeakReport(len(chosen), tuple(leaks))
+
+
+def _until(rows: FeatureRows, point: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    kept = rows.warm & (rows.index <= point)
+    return rows.index[kept], rows.rows[kept]
+
+
+def _with_other_future(columns: QuoteColumns, point: int, rng: np.random.Generator) -> QuoteColumns:
+    """Columns whose quotes after `point` have other prices, spreads, volumes and number."""
+    past, future = columns[: point + 1], columns[point + 1 :]
+    future = future[: max(1, len(future) - int(rng.integers(0, 3)))]
+    n = len(future)
+    factor: F8 = np.exp(np.cumsum(rng.normal(0.0, 1e-3, n)))
+    widening: F8 = np.exp(rng.normal(0.0, 0.5, n))
+    half = 0.5 * (future.ask - future.bid) * widening * factor
+    mid = 0.5 * (future.ask + future.bid) * factor
+    prices = (future.open * factor, future.high * factor, future.low * factor)
+    volume = future.volume * rng.uniform(0.0, 3.0, n) + rng.uniform(0.0, 1.0, n)
+    return concat(
+        [past, QuoteColumns(future.ts, mid - half, mid + half, volume, future.span, *prices)]
+    )

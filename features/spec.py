@@ -1,0 +1,186 @@
+"""Feature specs: which columns a row has, in which order, and on which cadence rows come.
+
+A spec is a list of blocks; everything else (columns, state layout, warm-up, fingerprint) follows
+from it. Two specs ship, `core-bar` and `core-tick`: the same 32 columns, with windows that suit
+minutes and single quotes. All columns are relative to price or in pips, so that a model transfers
+between instruments.
+"""
+
+import hashlib
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import BadInput
+from core.types import Cadence
+from features.blocks import N_SAMPLE
+from features.catalogue import BLOCKS, Column
+
+MINUTE_NS = 60_000_000_000
+# Goes up when a kernel changes what a column holds, so that older models refuse newer rows.
+REVISION = 1
+
+
+class Block(msgspec.Struct, frozen=True):
+    """One entry of `features.catalogue.BLOCKS` with its windows, in samples."""
+
+    kind: str
+    windows: tuple[int, ...] = ()
+
+
+class FeatureSpec(msgspec.Struct, frozen=True):
+    """Ordered columns and how they are made; build one with `make_spec`.
+
+    Attributes
+    ----------
+    cadence : Cadence
+        ``bar``: a row per closed bar, of closed bars only. ``tick``: a row per quote.
+    bar_ns : int
+        Bar length, ns; unused on the tick cadence.
+    columns : tuple of Column
+        In the order of the row.
+    warmup : int
+        Samples until the first warm row; the wash-out of recursive seeds is in it.
+    blocks : tuple of Block
+        What the kernels run, in column order.
+    """
+
+    name: str
+    cadence: Cadence
+    bar_ns: int
+    columns: tuple[Column, ...]
+    warmup: int
+    blocks: tuple[Block, ...]
+    revision: int = REVISION
+
+    @property
+    def n_features(self) -> int:
+        """Columns of a row."""
+        return len(self.columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in the order of the row."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def fingerprint(self) -> str:
+        """First 16 hex characters of the SHA-256 of the spec's canonical JSON."""
+        return _fingerprint(self)
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(spec: FeatureSpec) -> str:
+    return hashlib.sha256(msgspec.json.encode(spec, order="sorted")).hexdigest()[:16]
+
+
+def make_spec(
+    name: str, cadence: Cadence, blocks: tuple[Block, ...], bar_ns: int = MINUTE_NS
+) -> FeatureSpec:
+    """Build a spec from its blocks.
+
+    Raises
+    ------
+    BadInput
+        For an unknown kind of block, wrong windows, a column name twice, or a bar of no length.
+    """
+    for block in blocks:
+        _check(block)
+    columns = tuple(
+        column for block in blocks for column in BLOCKS[block.kind].columns(*block.windows)
+    )
+    names = [column.name for column in columns]
+    if not names or len(set(names)) < len(names):
+        raise BadInput(f"spec {name!r} needs columns with distinct names, has {names}")
+    if bar_ns <= 0:
+        raise BadInput(f"spec {name!r} needs a positive bar length, has {bar_ns} ns")
+    warmup = max(column.warmup for column in columns)
+    return FeatureSpec(name, cadence, bar_ns, columns, warmup, blocks)
+
+
+def _check(block: Block) -> None:
+    kind = BLOCKS.get(block.kind)
+    if kind is None:
+        raise BadInput(f"unknown feature block {block.kind!r}; known: {', '.join(BLOCKS)}")
+    if len(block.windows) != kind.n_windows or any(n < 1 for n in block.windows):
+        raise BadInput(
+            f"feature block {block.kind!r} takes {kind.n_windows} windows of at least 1 sample, "
+            f"not {block.windows}"
+        )
+    if block.kind == "macd" and block.windows[0] >= block.windows[1]:
+        raise BadInput(f"macd needs its fast window below the slow one, not {block.windows}")
+
+
+class Plan(NamedTuple):
+    """A spec as the kernels read it.
+
+    Attributes
+    ----------
+    table : int64[blocks, 6]
+        Op, three windows (0 where unused), start of the block's slice of the state, first column.
+    n_state : int
+        Length of the state: the sample and all blocks' slices.
+    """
+
+    table: NDArray[np.int64]
+    n_state: int
+
+
+def plan_of(spec: FeatureSpec) -> Plan:
+    """Lay the blocks' slices end to end after the sample and their columns side by side."""
+    lines = []
+    start, column = N_SAMPLE, 0
+    for block in spec.blocks:
+        kind = BLOCKS[block.kind]
+        windows = (*block.windows, 0, 0, 0)[:3]
+        lines.append((kind.op, *windows, start, column))
+        start += kind.size(*block.windows)
+        column += len(kind.columns(*block.windows))
+    return Plan(np.array(lines, np.int64), start)
+
+
+def _core(returns: tuple[int, ...], short: int, long: int, bar: int) -> tuple[Block, ...]:
+    return (
+        *(Block("return", (n,)) for n in returns),
+        Block("volatility", (short, long)),
+        Block("spread", (long,)),
+        Block("rate", (short, long)),
+        Block("time"),
+        Block("elapsed"),
+        Block("sma", (20,)),
+        Block("sma", (long,)),
+        Block("ema", (12,)),
+        Block("ema", (26,)),
+        Block("rsi", (14,)),
+        Block("macd", (12, 26, 9)),
+        Block("bollinger", (20,)),
+        Block("atr", (14,)),
+        Block("range", (bar,)),
+        Block("range", (long,)),
+    )
+
+
+_SPECS = {
+    spec.name: spec
+    for spec in (
+        make_spec("core-bar", Cadence.BAR, _core((1, 5, 15, 30, 60), 20, 60, 1)),
+        make_spec("core-tick", Cadence.TICK, _core((1, 10, 30, 60, 240), 60, 240, 20)),
+    )
+}
+
+
+def spec_named(name: str) -> FeatureSpec:
+    """Return the spec called `name`.
+
+    Raises
+    ------
+    BadInput
+        When no such spec ships.
+    """
+    try:
+        return _SPECS[name]
+    except KeyError:
+        raise BadInput(f"unknown feature spec {name!r}; known: {', '.join(_SPECS)}") from None
