@@ -93,8 +93,8 @@ def _judge(part: _Part, max_bad_rows: float) -> None:
         return
     first = "; ".join(str(row) for row in part.faults.listed[:_NAMED_ROWS])
     raise BadInput(
-        f"{part.source.paths[0].name}: {bad} of {read} rows are bad ({bad / read:.1%}), more than "
-        f"the {max_bad_rows:.1%} allowed; the first are {first}"
+        f"{part.source.paths[0].name}: {bad} of {read} rows are bad ({bad / read:.2%}), more than "
+        f"the {max_bad_rows:.2%} allowed; the first are {first}"
     )
 
 

@@ -89,10 +89,8 @@ def test_back_off_doubles_to_its_limit_and_keeps_the_rows() -> None:
     assert time.waits == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
     assert sink.rows == [1]
     assert writer.failures == 6
-    assert [text.split(": ")[1] for text in told] == ["sink fails", "sink is back"]
-        "sink fails",
-        "sink is back",
-    ]
+    told_of = [text.split(": ")[1] for text in told if "sink" in text]
+    assert told_of == ["sink fails", "sink is back"]
 
 
 def test_a_sink_that_stays_down_leaves_its_rows_counted() -> None:
