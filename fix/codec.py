@@ -8,7 +8,6 @@ consumes no sequence number. Fields of type data (SOH inside a value) are not sp
 import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from zlib import adler32
 
 from core.errors import BadInput, FixFieldError
@@ -22,6 +21,7 @@ _START = b"8=FIX"
 _HEADER = re.compile(rb"8=(FIX[T0-9.]{2,5})\x019=([0-9]{1,6})\x0135=([^\x01]{1,3})\x01")
 _HEADER_ROOM = len(b"8=FIXT.1.1|9=999999|35=ABC|")
 _TRAILER_LENGTH = len(b"10=000|")
+_TAG = re.compile(rb"[1-9][0-9]{0,8}")
 _TRAILER = re.compile(rb"\x0110=[0-9]{3}\x01")
 
 Field = tuple[int, bytes]
@@ -169,26 +169,38 @@ def clean_text(value: str) -> bytes:
         raise BadInput(f"not a FIX field value: {value!r}") from None
 
 
-@lru_cache(maxsize=4096)
-def _tag_number(text: bytes) -> int:
-    valid = text.isdigit() and text[0] != 0x30 and len(text) <= 9
-    return int(text) if valid else 0
+class _TagNumbers(dict[bytes, int]):
+    """Numbers of the tags in use, so that a field costs a look-up and not a conversion."""
+
+    def __missing__(self, text: bytes) -> int:
+        return int(text)
+
+
+_TAG_NUMBERS = _TagNumbers({b"%d" % tag: tag for tag in (*range(1, 1000), 5001, 5002)})
+_WELL_FORMED = re.compile(rb"(?:[1-9][0-9]{0,8}=[^\x01]+\x01)*+")
 
 
 def parse_fields(content: bytes) -> tuple[list[Field], FixFieldError | None]:
     """Split fields, each ended by SOH; also return the first malformed one as an error."""
+    if _WELL_FORMED.fullmatch(content):
+        items = [item.partition(b"=") for item in content.split(SOH)[:-1]]
+        return [(_TAG_NUMBERS[text], value) for text, _, value in items], None
+    return _parse_malformed(content)
+
+
+def _parse_malformed(content: bytes) -> tuple[list[Field], FixFieldError | None]:
     fields: list[Field] = []
-    fault = None
-    for item in content[:-1].split(SOH) if content else ():
+    faults = []
+    for item in content.removesuffix(SOH).split(SOH):
         text, _, value = item.partition(b"=")
-        tag = _tag_number(text)
+        tag = int(text) if _TAG.fullmatch(text) else 0
         if not tag:
-            fault = fault or FixFieldError(0, tags.INVALID_TAG, f"invalid tag {text[:16]!r}")
+            faults.append(FixFieldError(0, tags.INVALID_TAG, f"invalid tag {text[:16]!r}"))
         elif not value:
-            fault = fault or FixFieldError(tag, tags.TAG_WITHOUT_VALUE, "tag without a value")
+            faults.append(FixFieldError(tag, tags.TAG_WITHOUT_VALUE, "tag without a value"))
         else:
             fields.append((tag, value))
-    return fields, fault
+    return fields, faults[0]
 
 
 class FrameDecoder:
@@ -270,4 +282,5 @@ def _decode(raw: bytes) -> Message | None:
     if header is None or header.end() > end:
         return None
     fields, fault = parse_fields(raw[header.end() : end])
-    return Message(header.group(3), fields, header.group(1), fault)
+    begin_string, _, msg_type = header.groups()
+    return Message(msg_type, fields, begin_string, fault)

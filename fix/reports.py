@@ -42,8 +42,9 @@ _KIND_OF_STATUS = {S.REJECTED: K.REJECT, S.CANCELED: K.CANCEL, S.EXPIRED: K.EXPI
 class StatusReport(msgspec.Struct, frozen=True):
     """35=8 with ExecType=I: where the venue says an order stands.
 
-    `mass_id` is set when it answers 35=AF; then `total` reports come, and `last` marks the last.
-    A mass status of no orders is one report with `total` 0 and no client order id.
+    `request_id` is that of the 35=H it answers, when that had one. `mass_id` is set when it answers
+    35=AF; then `total` reports come, and `last` marks the last. A mass status of no orders is one
+    report with `total` 0 and no client order id.
     """
 
     client_order_id: str
@@ -53,6 +54,7 @@ class StatusReport(msgspec.Struct, frozen=True):
     reason: str
     ts_event: int
     quote_seq: int
+    request_id: str = ""
     mass_id: str = ""
     total: int = 0
     last: bool = False
@@ -254,6 +256,7 @@ def _parse_status(message: Message, table: InstrumentTable) -> StatusReport:
         reason=UNKNOWN_ORDER if absent else message.get(tags.TEXT).decode("latin-1"),
         ts_event=message.time_ns(tags.TRANSACT_TIME),
         quote_seq=read_seq(message),
+        request_id=message.get(tags.ORD_STATUS_REQ_ID).decode("latin-1"),
         mass_id=mass_id,
         total=message.integer(tags.TOT_NUM_REPORTS) if mass_id else 0,
         last=message.flag(tags.LAST_RPT_REQUESTED),

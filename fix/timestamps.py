@@ -24,12 +24,14 @@ def _second_of(text: bytes) -> int:
 
 def encode_ms(ns: int) -> bytes:
     """Timestamp with milliseconds, as the standard header carries it."""
-    return b"%b.%03d" % (_second_text(ns // _SECOND), ns % _SECOND // 1_000_000)
+    second, rest = divmod(ns, _SECOND)
+    return b"%b.%03d" % (_second_text(second), rest // 1_000_000)
 
 
 def encode_ns(ns: int) -> bytes:
     """Timestamp with all nine digits, so that tape times survive the wire."""
-    return b"%b.%09d" % (_second_text(ns // _SECOND), ns % _SECOND)
+    second, rest = divmod(ns, _SECOND)
+    return b"%b.%09d" % (_second_text(second), rest)
 
 
 def decode(text: bytes) -> int:
