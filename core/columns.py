@@ -11,6 +11,8 @@ from core.types import Quote
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
+_CHUNK = 1 << 14  # rows turned into Python numbers at a time
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuoteColumns:
@@ -55,10 +57,14 @@ class QuoteColumns:
 
     def quotes(self, instrument: int, first_seq: int = 1) -> Iterator[Quote]:
         """Yield the rows as quotes with ``seq`` counted from `first_seq` and ``ts_recv = ts``."""
-        lists = [getattr(self, column.name).tolist() for column in fields(self)]
-        rows = zip(*lists, strict=True)
-        for seq, (ts, bid, ask, volume, span, open_, high, low) in enumerate(rows, first_seq):
-            yield Quote(instrument, seq, ts, ts, bid, ask, volume, span, open_, high, low)
+        for first in range(0, len(self), _CHUNK):
+            part = self[first : first + _CHUNK]
+            lists = [getattr(part, column.name).tolist() for column in fields(self)]
+            rows = zip(*lists, strict=True)
+            for seq, (ts, bid, ask, volume, span, open_, high, low) in enumerate(
+                rows, first_seq + first
+            ):
+                yield Quote(instrument, seq, ts, ts, bid, ask, volume, span, open_, high, low)
 
 
 def from_ticks(ts: I8, bid: F8, ask: F8, volume: F8 | None = None) -> QuoteColumns:

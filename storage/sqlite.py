@@ -81,7 +81,7 @@ class Ledger:
     Raises
     ------
     FatalError
-        When the file was written by a newer version of the project.
+        When the file is no ledger, or was written by a newer version of the project.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,9 +91,16 @@ class Ledger:
             path, timeout=10.0, isolation_level=None, check_same_thread=False
         )
         self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._migrate(path)
+        try:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._migrate(path)
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise FatalError(f"{path} cannot be used as a ledger: {error}") from error
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> "Ledger":
         return self

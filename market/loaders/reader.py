@@ -17,20 +17,23 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.errors import BadInput
+from market.loaders.conversion import (
+    floats,
+    parsed_floats,
+    parsed_stamps,
+    stamp_bits,
+    stamp_type,
+    typed_stamps,
+)
 from market.loaders.layout import TIME_NAMES, Layout
 from market.loaders.stamps import (
-    BAD_STAMP,
-    StampKind,
-    compact_width,
     epoch_unit_ns,
-    from_compact,
     from_epoch,
 )
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(inf|infinity|Inf|Infinity|INF)$"
 _PARQUET_ROLES = ("bid", "ask", "volume", "span", "open", "high", "low")
 
 
@@ -102,7 +105,7 @@ def read_parquet(path: Path) -> RawRows:
         roles = {role: names[role] for role in _PARQUET_ROLES if role in names}
         table = file.read([time_name, *roles.values()])
         ts = _parquet_stamps(table[time_name])
-        values = {role: _floats(table[name].cast(pa.float64())) for role, name in roles.items()}
+        values = {role: floats(table[name].cast(pa.float64())) for role, name in roles.items()}
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path.name} cannot be read as Parquet: {error}") from None
     return RawRows(ts, _volume_filled(values), np.arange(1, len(ts) + 1), np.empty(0, np.int64))
@@ -111,7 +114,7 @@ def read_parquet(path: Path) -> RawRows:
 def _parquet_stamps(column: Any) -> I8:
     if pa.types.is_timestamp(column.type):
         zone = column.type.tz
-        return _bits(column.cast(pa.timestamp("ns", zone) if zone else pa.timestamp("ns")))
+        return stamp_bits(column.cast(pa.timestamp("ns", zone) if zone else pa.timestamp("ns")))
     stamps = column.cast(pa.int64()).fill_null(0)
     counts: I8 = stamps.to_numpy()
     example = str(counts[np.flatnonzero(counts)[0]]) if counts.any() else "0"
@@ -120,7 +123,7 @@ def _parquet_stamps(column: Any) -> I8:
 
 def _read_typed(path: Path, layout: Layout) -> RawRows:
     types = {_name(at): pa.float64() for at in layout.values.values()}
-    types[_name(layout.stamp_column)] = _stamp_type(layout)
+    types[_name(layout.stamp_column)] = stamp_type(layout)
     if layout.symbol_column is not None:
         types[_name(layout.symbol_column)] = pa.string()
     table = _read_csv(path, layout, types, threads=True, handler=None)
@@ -129,8 +132,8 @@ def _read_typed(path: Path, layout: Layout) -> RawRows:
             "blank lines: the columns read here cannot tell them from empty fields"
         )
     lines = np.arange(1, table.num_rows + 1) + layout.header_lines
-    values = {role: _floats(table[_name(at)]) for role, at in layout.values.items()}
-    ts = _typed_stamps(table[_name(layout.stamp_column)], layout)
+    values = {role: floats(table[_name(at)]) for role, at in layout.values.items()}
+    ts = typed_stamps(table[_name(layout.stamp_column)], layout)
     none = np.empty(0, np.int64)
     return RawRows(ts, _volume_filled(values), lines, none, _symbols(table, layout))
 
@@ -146,8 +149,8 @@ def _read_strings(path: Path, layout: Layout) -> RawRows:
     table = _read_csv(path, layout, types, threads=False, handler=note)
     bad = np.array(malformed, np.int64)
     lines = np.arange(1, table.num_rows + len(bad) + 1) + layout.header_lines
-    values = {role: _parsed_floats(table[_name(at)], role) for role, at in layout.values.items()}
-    ts = _parsed_stamps(table[_name(layout.stamp_column)], layout)
+    values = {role: parsed_floats(table[_name(at)], role) for role, at in layout.values.items()}
+    ts = parsed_stamps(table[_name(layout.stamp_column)], layout)
     rows = RawRows(ts, values, np.setdiff1d(lines, bad), bad, _symbols(table, layout))
     return _without(rows, _blank_rows(table))
 
@@ -186,77 +189,6 @@ def _read_csv(
 
 def _name(column: int) -> str:
     return f"c{column:03d}"
-
-
-def _stamp_type(layout: Layout) -> Any:
-    if layout.stamp is StampKind.EPOCH:
-        return pa.int64()
-    if layout.stamp is StampKind.ISO_ZONED:
-        return pa.timestamp("ns", "UTC")
-    if layout.stamp is StampKind.ISO_NAIVE:
-        return pa.timestamp("ns")
-    return pa.binary(compact_width(layout.stamp))
-
-
-def _typed_stamps(column: Any, layout: Layout) -> I8:
-    if layout.stamp is StampKind.EPOCH:
-        return from_epoch(column.fill_null(0).to_numpy(), layout.unit_ns)
-    if layout.stamp in (StampKind.ISO_ZONED, StampKind.ISO_NAIVE):
-        return _bits(column)
-    width = compact_width(layout.stamp)
-    parts = [_compact_part(chunk, width, layout) for chunk in column.chunks]
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-def _compact_part(chunk: Any, width: int, layout: Layout) -> I8:
-    if chunk.null_count:
-        chunk = chunk.fill_null(b" " * width)
-    flat = np.frombuffer(chunk.buffers()[1], np.uint8)
-    text = flat[chunk.offset * width : (chunk.offset + len(chunk)) * width].reshape(-1, width)
-    return from_compact(text, layout.stamp, layout.utc_offset_hours)
-
-
-def _parsed_stamps(column: Any, layout: Layout) -> I8:
-    column = pc.ascii_trim_whitespace(column)
-    fits = pc.match_substring_regex(column, f"^({layout.stamp.value})$")
-    fitting = pc.if_else(fits, column, pa.scalar(None, pa.string()))
-    if layout.stamp in (StampKind.COMPACT, StampKind.COMPACT_COLONS):
-        width = compact_width(layout.stamp)
-        filled = fitting.fill_null(" " * width).cast(pa.binary()).cast(pa.binary(width))
-        return _typed_stamps(filled, layout)
-    return _typed_stamps(_cast_or_null(fitting, _stamp_type(layout)), layout)
-
-
-def _parsed_floats(column: Any, role: str) -> F8:
-    column = pc.ascii_trim_whitespace(column)
-    fits = pc.match_substring_regex(column, _NUMBER)
-    numbers = pc.if_else(fits, column, pa.scalar(None, pa.string())).cast(pa.float64())
-    if role == "volume":
-        numbers = pc.if_else(column.is_null(), 0.0, numbers)
-    return _floats(numbers)
-
-
-def _cast_or_null(column: Any, to: Any) -> Any:
-    """Cast strings that look right; halve what fails until the culprits stand alone."""
-    try:
-        return pa.chunked_array([chunk.cast(to) for chunk in column.chunks], to)
-    except pa.ArrowInvalid:
-        if len(column) == 1:
-            return pa.chunked_array([pa.nulls(1, to)])
-    middle = len(column) // 2
-    halves = (_cast_or_null(column[:middle], to), _cast_or_null(column[middle:], to))
-    return pa.chunked_array([chunk for half in halves for chunk in half.chunks], to)
-
-
-def _bits(column: Any) -> I8:
-    stamps: NDArray[np.datetime64] = column.to_numpy()
-    bits = stamps.astype("M8[ns]").view(np.int64)
-    return np.where(bits > 0, bits, BAD_STAMP)
-
-
-def _floats(column: Any) -> F8:
-    values: F8 = column.to_numpy()
-    return values.astype(np.float64)
 
 
 def _volume_filled(values: dict[str, F8]) -> dict[str, F8]:

@@ -173,3 +173,10 @@ def test_several_threads_may_write(ledger: Ledger) -> None:
     for thread in threads:
         thread.join()
     assert len(ledger.decisions()) == 150
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"these are no pages" * 400)
+    with pytest.raises(FatalError, match="cannot be used as a ledger"):
+        Ledger(path)
