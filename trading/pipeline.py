@@ -158,7 +158,7 @@ class OrderPipeline:
             mark.quote.ts_event,
             mark.ask_ticks,
         )
-        return found is not None and found.passed
+        return found is not None
 
     def _deny(self, order: Order, refused: Refused) -> Submission:
         denied = msgspec.structs.replace(

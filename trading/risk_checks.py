@@ -7,6 +7,7 @@ cannot see (a missing quote, rate or setting) is a breach.
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isfinite
 from typing import NamedTuple
 
 from core.config import RiskConfig
@@ -165,8 +166,9 @@ def quote_fresh(ctx: RiskContext) -> Breach | None:
 
 
 def collar_ticks(limits: RiskConfig, terms: Instrument) -> int:
-    """Price collar in price ticks."""
-    return round(limits.collar_pips * terms.pip * float(10**terms.digits))
+    """Price collar in price ticks; zero, which denies, when the limit is no number."""
+    width = limits.collar_pips * terms.pip * float(10**terms.digits)
+    return round(width) if isfinite(width) else 0
 
 
 def collar(ctx: RiskContext) -> Breach | None:

@@ -204,24 +204,30 @@ class ScenarioTable:
     ) -> None:
         self._stamp = (limits_version(limits), instruments_version(instruments))
         self.counts = ScenarioCounts()
-        self._rows: dict[tuple[str, int, Side, int], Scenario] = {}
+        self._all: tuple[Scenario, ...] = ()
+        self._passing: dict[tuple[str, int, Side, int], Scenario] = {}
         self.replace(scenarios)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._all)
 
-    def rows(self) -> list[Scenario]:
-        """All scenarios."""
-        return list(self._rows.values())
+    def rows(self) -> tuple[Scenario, ...]:
+        """All scenarios, also those that would be refused."""
+        return self._all
 
     def replace(self, scenarios: Iterable[Scenario]) -> None:
-        """Take a new table in place of the old one."""
-        self._rows = {(row.account, row.instrument, row.side, row.steps): row for row in scenarios}
+        """Take a new table in place of the old one; only what passes can be taken from it."""
+        self._all = tuple(scenarios)
+        self._passing = {
+            (row.account, row.instrument, row.side, row.steps): row
+            for row in self._all
+            if row.passed
+        }
 
     def take(
         self, account: str, instrument: int, side: Side, steps: int, tape_ns: int, ask_ticks: int
     ) -> Scenario | None:
-        """Return the scenario if there is one and its stamps fit.
+        """Return the scenario if there is one that passes and its stamps fit.
 
         Parameters
         ----------
@@ -230,7 +236,7 @@ class ScenarioTable:
         ask_ticks : int
             Its ask in price ticks.
         """
-        found = self._rows.get((account, instrument, side, steps))
+        found = self._passing.get((account, instrument, side, steps))
         if found is None:
             self.counts.misses += 1
             return None

@@ -1,0 +1,252 @@
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from core.errors import Conflict, FillConflict, IllegalTransition, OrderError, Overfill
+from core.types import (
+    Fill,
+    Order,
+    OrderEvent,
+    OrderEventKind,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+from trading.orders import TERMINAL, OrderBook, apply
+
+K, S = OrderEventKind, OrderStatus
+
+# Written down a second time, by hand and by state, so that a slip in either shows.
+LEGAL = {
+    S.INITIALIZED: {K.DENY: S.DENIED, K.SUBMIT: S.SUBMITTED},
+    S.DENIED: {},
+    S.SUBMITTED: {
+        K.LOSE: S.UNKNOWN, K.ACCEPT: S.ACCEPTED, K.REJECT: S.REJECTED,
+        K.REQUEST_CANCEL: S.PENDING_CANCEL, K.CANCEL: S.CANCELED, K.EXPIRE: S.EXPIRED,
+        K.FILL: S.PARTIALLY_FILLED,
+    },
+    S.UNKNOWN: {
+        K.LOSE: S.UNKNOWN, K.ACCEPT: S.ACCEPTED, K.REJECT: S.REJECTED,
+        K.REQUEST_CANCEL: S.UNKNOWN, K.REJECT_CANCEL: S.UNKNOWN, K.CANCEL: S.CANCELED,
+        K.EXPIRE: S.EXPIRED, K.FILL: S.PARTIALLY_FILLED,
+    },
+    S.ACCEPTED: {
+        K.LOSE: S.UNKNOWN, K.ACCEPT: S.ACCEPTED, K.REJECT: S.REJECTED,
+        K.REQUEST_CANCEL: S.PENDING_CANCEL, K.REJECT_CANCEL: S.ACCEPTED, K.CANCEL: S.CANCELED,
+        K.EXPIRE: S.EXPIRED, K.FILL: S.PARTIALLY_FILLED,
+    },
+    S.PENDING_CANCEL: {
+        K.LOSE: S.UNKNOWN, K.ACCEPT: S.PENDING_CANCEL, K.REJECT: S.REJECTED,
+        K.REQUEST_CANCEL: S.PENDING_CANCEL, K.REJECT_CANCEL: S.ACCEPTED, K.CANCEL: S.CANCELED,
+        K.EXPIRE: S.EXPIRED, K.FILL: S.PENDING_CANCEL,
+    },
+    S.PARTIALLY_FILLED: {
+        K.LOSE: S.UNKNOWN, K.ACCEPT: S.PARTIALLY_FILLED, K.REJECT: S.CANCELED,
+        K.REQUEST_CANCEL: S.PENDING_CANCEL, K.REJECT_CANCEL: S.PARTIALLY_FILLED,
+        K.CANCEL: S.CANCELED, K.EXPIRE: S.EXPIRED, K.FILL: S.PARTIALLY_FILLED,
+    },
+    S.CANCELED: {
+        K.ACCEPT: S.CANCELED, K.REJECT_CANCEL: S.CANCELED, K.CANCEL: S.CANCELED,
+        K.EXPIRE: S.CANCELED, K.FILL: S.CANCELED,
+    },
+    S.EXPIRED: {
+        K.ACCEPT: S.EXPIRED, K.REJECT_CANCEL: S.EXPIRED, K.CANCEL: S.EXPIRED,
+        K.EXPIRE: S.EXPIRED, K.FILL: S.EXPIRED,
+    },
+    S.REJECTED: {K.REJECT: S.REJECTED, K.REJECT_CANCEL: S.REJECTED},
+    S.FILLED: {K.ACCEPT: S.FILLED, K.REJECT_CANCEL: S.FILLED},
+}  # fmt: skip
+
+
+def order(name="A", status=S.SUBMITTED, quantity=10, filled=0, strategy="model", key=None):
+    return Order(
+        name, key or name, "PAPER", strategy, 0, Side.BUY, quantity, OrderType.MARKET, 110_000,
+        TimeInForce.IOC, 1, 1, status=status, filled=filled,
+    )  # fmt: skip
+
+
+def fill_of(name="A", quantity=1, exec_id="x", price=110_000, side=Side.BUY, instrument=0):
+    fill = Fill("VENUE", exec_id, name, instrument, side, quantity, price, 1, 1)
+    return OrderEvent(name, K.FILL, 1, fill=fill)
+
+
+def event_of(kind, name="A", quantity=1):
+    return fill_of(name, quantity) if kind is K.FILL else OrderEvent(name, kind, 1)
+
+
+@pytest.mark.parametrize("status", list(S))
+@pytest.mark.parametrize("kind", list(K))
+def test_every_state_meets_every_event(status, kind):
+    held, event = order(status=status), event_of(kind)
+    if kind in LEGAL[status]:
+        assert apply(held, event).status is LEGAL[status][kind]
+    else:
+        with pytest.raises(IllegalTransition):
+            apply(held, event)
+
+
+@pytest.mark.parametrize("status", [s for s in S if K.FILL in LEGAL[s]])
+def test_a_whole_fill_ends_in_filled_from_everywhere_it_is_legal(status):
+    assert apply(order(status=status), fill_of(quantity=10)).status is S.FILLED
+
+
+@pytest.mark.parametrize("status", [s for s in S if LEGAL[s].get(K.ACCEPT) is S.ACCEPTED])
+def test_an_order_that_works_again_after_a_fill_is_partially_filled(status):
+    assert apply(order(status=status, filled=3), event_of(K.ACCEPT)).status is S.PARTIALLY_FILLED
+
+
+def test_a_lost_order_never_becomes_rejected_by_itself():
+    assert apply(order(), event_of(K.LOSE)).status is S.UNKNOWN
+    rejecting = [kind for table in LEGAL.values() for kind in table if table[kind] is S.REJECTED]
+    assert set(rejecting) == {K.REJECT, K.REJECT_CANCEL}
+
+
+def test_a_late_fill_of_a_canceled_order_counts():
+    book = OrderBook()
+    book.add(order())
+    book.apply(event_of(K.CANCEL))
+    done = book.apply(fill_of(quantity=10))
+    assert (done.after.status, done.after.filled) == (S.FILLED, 10)
+
+
+@pytest.mark.parametrize("quantity", [0, -1])
+def test_a_fill_needs_a_positive_quantity(quantity):
+    with pytest.raises(IllegalTransition):
+        apply(order(), fill_of(quantity=quantity))
+
+
+@pytest.mark.parametrize("wrong", [{"side": Side.SELL}, {"instrument": 1}])
+def test_a_fill_of_another_side_or_instrument_is_illegal(wrong):
+    with pytest.raises(IllegalTransition):
+        apply(order(), fill_of(**wrong))
+
+
+def test_a_fill_without_an_execution_is_illegal():
+    with pytest.raises(IllegalTransition):
+        apply(order(), OrderEvent("A", K.FILL, 1))
+
+
+def test_an_overfill_is_refused_and_changes_nothing():
+    book = OrderBook()
+    book.add(order())
+    book.apply(fill_of(quantity=8))
+    with pytest.raises(Overfill):
+        book.apply(fill_of(quantity=3, exec_id="y"))
+    assert book.get("A").filled == 8
+    assert len(book.fills) == 1
+
+
+def test_a_repeated_execution_is_skipped_and_other_data_is_an_error():
+    book = OrderBook()
+    book.add(order())
+    assert book.apply(fill_of(quantity=4)) is not None
+    assert book.apply(fill_of(quantity=4)) is None
+    assert book.get("A").filled == 4
+    with pytest.raises(FillConflict):
+        book.apply(fill_of(quantity=5))
+
+
+def test_an_event_of_an_order_we_never_had_is_illegal():
+    with pytest.raises(IllegalTransition):
+        OrderBook().apply(event_of(K.ACCEPT))
+
+
+def test_ids_and_keys_are_taken_once():
+    book = OrderBook()
+    book.add(order())
+    with pytest.raises(Conflict):
+        book.add(order())
+    with pytest.raises(Conflict):
+        book.add(order("B", key="A"))
+    assert book.by_key("PAPER", "A").client_order_id == "A"
+    assert book.by_key("OTHER", "A") is None
+
+
+@dataclass
+class Slow:
+    """The naive twin: everything is recomputed from the list of what was accepted."""
+
+    quantity: dict = field(default_factory=dict)
+    status: dict = field(default_factory=dict)
+    fills: list = field(default_factory=list)
+
+    def filled(self, name):
+        return sum(f.quantity for f in self.fills if f.client_order_id == name)
+
+    def expect(self, event):
+        """'ok', 'repeat' or 'error', and the state after."""
+        name, status = event.client_order_id, self.status.get(event.client_order_id)
+        if status is None:
+            return "error", status
+        if event.fill is not None:
+            same = [f for f in self.fills if f.exec_id == event.fill.exec_id]
+            if same:
+                return ("repeat" if same[0] == event.fill else "error"), status
+        if event.kind not in LEGAL[status]:
+            return "error", status
+        total = self.filled(name) + (event.fill.quantity if event.fill else 0)
+        if total > self.quantity[name]:
+            return "error", status
+        after = LEGAL[status][event.kind]
+        if event.kind is K.FILL and total == self.quantity[name]:
+            after = S.FILLED
+        elif after is S.ACCEPTED and total:
+            after = S.PARTIALLY_FILLED
+        return "ok", after
+
+
+class BookAgainstTwin(RuleBasedStateMachine):
+    names = st.sampled_from(["A", "B", "C"])
+
+    def __init__(self):
+        super().__init__()
+        self.book, self.slow = OrderBook(), Slow()
+
+    @rule(name=names, quantity=st.integers(1, 4))
+    def add(self, name, quantity):
+        if name in self.slow.status:
+            with pytest.raises(Conflict):
+                self.book.add(order(name, quantity=quantity))
+            return
+        self.book.add(order(name, quantity=quantity))
+        self.slow.quantity[name], self.slow.status[name] = quantity, S.SUBMITTED
+
+    @rule(name=names, kind=st.sampled_from([k for k in K if k is not K.FILL]))
+    def happen(self, name, kind):
+        self._both(event_of(kind, name))
+
+    @rule(name=names, quantity=st.integers(1, 3), exec_id=st.sampled_from("uvwxyz"))
+    def fill(self, name, quantity, exec_id):
+        self._both(fill_of(name, quantity, exec_id))
+
+    def _both(self, event):
+        expected, after = self.slow.expect(event)
+        if expected == "error":
+            with pytest.raises(OrderError):
+                self.book.apply(event)
+            return
+        done = self.book.apply(event)
+        assert (done is None) == (expected == "repeat")
+        if expected == "ok":
+            self.slow.status[event.client_order_id] = after
+            if event.fill:
+                self.slow.fills.append(event.fill)
+
+    @invariant()
+    def agree(self):
+        held = {o.client_order_id: (o.status, o.filled) for o in self.book.orders()}
+        slow = {n: (s, self.slow.filled(n)) for n, s in self.slow.status.items()}
+        assert held == slow
+        still_open = [n for n, s in self.slow.status.items() if s not in TERMINAL]
+        assert sorted(o.client_order_id for o in self.book.open_orders()) == sorted(still_open)
+        assert self.book.open_count == len(still_open)
+        assert self.book.in_flight("model", 0) == bool(still_open)
+        assert list(self.book.fills) == self.slow.fills
+
+
+TestBookAgainstTwin = BookAgainstTwin.TestCase
+TestBookAgainstTwin.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
