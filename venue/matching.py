@@ -38,9 +38,8 @@ from core.types import (
     Side,
     TimeInForce,
 )
+from fix.reports import UNKNOWN_ORDER, VENUE
 
-VENUE = "VENUE"
-UNKNOWN_ORDER = "unknown order"
 TOO_LATE = "too late to cancel"
 _OPEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
 

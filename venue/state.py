@@ -6,7 +6,8 @@ from core.config import VenueConfig
 from core.errors import Conflict
 from core.instruments import InstrumentTable
 from core.types import OrderEvent, OrderEventKind, OrderStatus, Quote
-from venue.matching import UNKNOWN_ORDER, BookEntry, MatchingEngine, VenueOrder
+from fix.reports import UNKNOWN_ORDER
+from venue.matching import BookEntry, MatchingEngine, VenueOrder
 from venue.store import CancelRequested, Moved, Opened, Record, Reported, Submitted, VenueLog
 from venue.tape import Tape
 

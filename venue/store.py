@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import msgspec
 
@@ -89,6 +89,7 @@ class VenueLog:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._failed = ""
         self._file: BinaryIO = path.open("a+b", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,20 +108,27 @@ class VenueLog:
         Raises
         ------
         Unavailable
-            When it could not be written whole: the venue must stop.
+            When it could not be written whole; latched, for what came behind half a record would
+            be lost.
         """
+        if self._failed:
+            raise Unavailable(f"venue log {self._path}: {self._failed}")
         payload = _encode(record)
         frame = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
         try:
             written = os.write(self._file.fileno(), frame)
         except OSError as error:
-            raise Unavailable(f"venue log {self._path}: {error}") from None
+            self._fail(str(error))
         if written != len(frame):
-            raise Unavailable(f"venue log {self._path}: {written} of {len(frame)} bytes written")
+            self._fail(f"{written} of {len(frame)} bytes written")
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    def _fail(self, reason: str) -> NoReturn:
+        self._failed = reason
+        raise Unavailable(f"venue log {self._path}: {reason}")
 
     def _load(self) -> tuple[list[Record], int]:
         self._file.seek(0)

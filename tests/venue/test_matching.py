@@ -5,7 +5,8 @@ import pytest
 from core.config import VenueConfig
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import OrderEvent, OrderEventKind, OrderStatus, Side, TimeInForce
-from venue.matching import TOO_LATE, UNKNOWN_ORDER, MatchingEngine, fate
+from fix.reports import UNKNOWN_ORDER
+from venue.matching import TOO_LATE, MatchingEngine, fate
 
 K = OrderEventKind
 

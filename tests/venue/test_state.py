@@ -11,7 +11,8 @@ from core.config import VenueConfig
 from core.errors import BadInput, Conflict
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import OrderEventKind, OrderStatus, Side, TimeInForce
-from venue.matching import UNKNOWN_ORDER, VenueOrder
+from fix.reports import UNKNOWN_ORDER
+from venue.matching import VenueOrder
 from venue.state import Venue
 from venue.store import Moved, VenueLog
 from venue.tape import Tape
