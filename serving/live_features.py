@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from core.columns import QuoteColumns
+from core.columns import QuoteColumns, from_ticks
 from core.instruments import InstrumentTable
 from core.types import Cadence, Quote
 from features.engine import FeatureEngine
@@ -109,3 +109,8 @@ def samples(columns: QuoteColumns, spec: FeatureSpec) -> int:
     if spec.cadence is Cadence.TICK or not len(columns):
         return len(columns)
     return len(np.unique((columns.ts - (columns.span > 0)) // spec.bar_ns))
+
+
+def empty_columns() -> QuoteColumns:
+    """Return columns without a row."""
+    return from_ticks(np.empty(0, np.int64), np.empty(0), np.empty(0))

@@ -7,7 +7,7 @@ last good version stays, and a restart serves the verified local copy.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +32,8 @@ class Registry(Protocol):
         ...
 
 
-Swap = Callable[[str, LoadedModel, RegisteredVersion], None]
+Swap = Callable[[str, LoadedModel, RegisteredVersion], Awaitable[object]]
+ABSENT_EVERY = 3
 
 
 class ModelWatch:
@@ -47,7 +48,7 @@ class ModelWatch:
     symbols : sequence of str
         Symbols to serve; the model of a symbol is called ``direction-<symbol>``.
     swap : callable
-        Called on the loop with (symbol, model, version).
+        Awaited with (symbol, model, version); raises ArtifactRefused when it will not take it.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class ModelWatch:
         self.refused: dict[str, str] = {}
         self.reachable = False
         self.swaps = 0
+        self._absent: set[str] = set()
+        self._round = 0
 
     async def restore(self) -> None:
         """Serve the verified local copies of the last run, without asking anybody."""
@@ -71,7 +74,7 @@ class ModelWatch:
                 log.warning("local copy of the model of %s is not used: %s", symbol, error)
                 continue
             if kept is not None:
-                self._hand_over(symbol, *kept)
+                await self._hand_over(symbol, *kept)
 
     async def poll_forever(self, poll_secs: float) -> None:
         """Poll until cancelled."""
@@ -80,12 +83,16 @@ class ModelWatch:
             await asyncio.sleep(poll_secs)
 
     async def poll(self) -> None:
-        """Look at every symbol's alias once."""
+        """Look at every symbol's alias once; models that do not exist only now and then."""
+        self._round += 1
         for symbol in self._symbols:
+            if symbol in self._absent and self._round % ABSENT_EVERY:
+                continue
             try:
                 await self._poll_symbol(symbol)
             except NotFound:
                 self.reachable = True
+                self._absent.add(symbol)
             except Unavailable as error:
                 if self.reachable:
                     log.warning("registry is away, models stay as they are: %s", error)
@@ -97,10 +104,11 @@ class ModelWatch:
     async def _poll_symbol(self, symbol: str) -> None:
         version = await asyncio.to_thread(self._registry.resolve_serving, model_name(symbol))
         self.reachable = True
+        self._absent.discard(symbol)
         if _same(version, self.serving.get(symbol)):
             return
         model = await asyncio.to_thread(self._obtain, version)
-        self._hand_over(symbol, model, version)
+        await self._hand_over(symbol, model, version)
         await asyncio.to_thread(self._keep, symbol, version)
 
     def _obtain(self, version: RegisteredVersion) -> LoadedModel:
@@ -109,8 +117,8 @@ class ModelWatch:
         model.warm()
         return model
 
-    def _hand_over(self, symbol: str, model: LoadedModel, version: RegisteredVersion) -> None:
-        self._swap(symbol, model, version)
+    async def _hand_over(self, symbol: str, model: LoadedModel, version: RegisteredVersion) -> None:
+        await self._swap(symbol, model, version)
         self.serving[symbol] = version
         self.refused.pop(symbol, None)
         self.swaps += 1

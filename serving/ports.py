@@ -84,8 +84,10 @@ class Platform(Protocol):
         """Ask the venue to cancel; raises NotFound for an unknown order."""
         ...
 
-    async def set_trading_state(self, state: TradingState, reason: str) -> StateView:
-        """Change what the engine may do."""
+    async def set_trading_state(
+        self, state: TradingState, reason: str, scope: str = "global"
+    ) -> StateView:
+        """Change what the engine may do in one scope; raises BadInput for a malformed scope."""
         ...
 
     def show(self, order: Order) -> OrderView:

@@ -49,7 +49,6 @@ class PositionView(msgspec.Struct, frozen=True):
     symbol: str
     lots: str
     average_price: str
-    realised: str
     unrealised: str
     currency: str
 
@@ -60,6 +59,7 @@ class PositionsView(msgspec.Struct, frozen=True):
     account: str
     currency: str
     balance: str
+    realised: str
     equity: str
     positions: list[PositionView]
 

@@ -16,11 +16,12 @@ Running = Annotated[Platform, Depends(platform_of)]
 
 
 class StateBody(BaseModel):
-    """The wished trading state and why."""
+    """The wished trading state, why, and where: global, account:X, strategy:X or symbol:X."""
 
     model_config = ConfigDict(extra="forbid")
     state: TradingState
     reason: str = Field(default="", max_length=200)
+    scope: str = Field(default="global", max_length=64)
 
 
 @router.get("/models", tags=["models"], responses=answers(list[ModelView]))
@@ -50,4 +51,4 @@ async def trading_state(platform: Running) -> Response:
 @router.post("/trading-state", tags=["trading"], responses=answers(StateView))
 async def set_trading_state(body: StateBody, platform: Running) -> Response:
     """Enable, only reduce, or halt."""
-    return reply(await platform.set_trading_state(body.state, body.reason))
+    return reply(await platform.set_trading_state(body.state, body.reason, body.scope))

@@ -1,7 +1,8 @@
 """``/v1/stream``: decisions, orders and fills as they happen."""
 
-import asyncio
+from contextlib import suppress
 
+import anyio
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
@@ -11,14 +12,15 @@ router = APIRouter()
 
 
 async def _forward(socket: WebSocket, subscription: Subscription) -> None:
-    while True:
-        for message in await subscription.take():
-            await socket.send_text(message.decode())
+    with suppress(WebSocketDisconnect):
+        while True:
+            for message in await subscription.take():
+                await socket.send_text(message.decode())
 
 
 async def _until_gone(socket: WebSocket) -> None:
-    while True:
-        await socket.receive()
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
 
 
 @router.websocket("/v1/stream")
@@ -27,18 +29,10 @@ async def stream(socket: WebSocket) -> None:
     hub = socket.app.state.platform.hub
     await socket.accept()
     subscription = hub.open()
-    tasks = [
-        asyncio.create_task(_forward(socket, subscription)),
-        asyncio.create_task(_until_gone(socket)),
-    ]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_forward, socket, subscription)
+            await _until_gone(socket)
+            group.cancel_scope.cancel()
     finally:
         hub.close(subscription)
-        for task in tasks:
-            task.cancel()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    expected = (WebSocketDisconnect, RuntimeError, asyncio.CancelledError)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, expected):
-            raise outcome

@@ -83,7 +83,9 @@ class StubPlatform:
     async def cancel(self, client_order_id: str) -> OrderView:
         return self.order(client_order_id)
 
-    async def set_trading_state(self, state: TradingState, reason: str) -> StateView:
+    async def set_trading_state(
+        self, state: TradingState, reason: str, scope: str = "global"
+    ) -> StateView:
         self.state = state
         return StateView(state, reason)
 
@@ -100,7 +102,7 @@ class StubPlatform:
         raise NotFound(f"no order {client_order_id!r}")
 
     def positions(self) -> PositionsView:
-        return PositionsView("PAPER", "USD", "100000", "100000", [])
+        return PositionsView("PAPER", "USD", "100000", "0", "100000", [])
 
     def scenarios(self) -> list[ScenarioView]:
         return []

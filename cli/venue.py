@@ -1,0 +1,40 @@
+"""``tickpath venue``."""
+
+import logging
+from collections.abc import Sequence
+
+from cli.tape import tape_starts
+from core.errors import BadInput
+from core.settings import load_config
+from serving.homes import homes_of
+from storage.parquet import TickStore
+from venue.process import run_venue as run
+from venue.server import VenueStatus, read_status
+
+log = logging.getLogger(__name__)
+
+
+def run_venue(symbols: Sequence[str]) -> None:
+    """Play the held-out quotes over FIX until Ctrl-C.
+
+    A tape that was begun is gone on with; another one needs an account of its own, since positions
+    belong to the tape they were traded on.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    config = load_config()
+    folder = homes_of(config).venue
+    chosen = tuple(symbols) or TickStore(config.storage.ticks).symbols()
+    if not chosen:
+        raise BadInput("there are no stored quotes to play; `tickpath ingest` brings some")
+    begun = read_status(folder)
+    limit = 0
+    if begun is not None and {part.symbol for part in begun.parts} == set(chosen):
+        starts = {part.symbol: part.start_ns for part in begun.parts}
+        limit = begun.length
+    else:
+        starts = tape_starts(config, chosen)
+    run(config, chosen, starts, limit=limit, folder=folder, on_ready=_tell)
+
+
+def _tell(status: VenueStatus) -> None:
+    log.info("venue on port %d, tape at %d of %d", status.port, status.position, status.length)

@@ -1,0 +1,100 @@
+"""Where the engine's outputs go: the stream's clients and, by a writer thread, the ledger."""
+
+from collections.abc import Callable, Sequence
+
+from core.clock import Clock
+from core.instruments import InstrumentTable
+from core.types import Decision, Fill, Order, OrderStatus
+from monitoring.latency import StageLatencies
+from serving.stream import Hub
+from serving.views import fill_view, order_view
+from storage.batch_writer import BatchWriter
+from storage.sqlite import Ledger
+from trading.marks import Marks
+from trading.outputs import FillUpdate, OrderUpdate, Output
+
+Row = Decision | Order | Fill
+TICK_TO_ACK = "tick_to_ack"
+_MOST_WATCHED = 10_000
+
+
+def ledger_sink(ledger: Ledger) -> Callable[[Sequence[Row]], None]:
+    """Return a sink that stores a mixed batch, each kind in its table."""
+
+    def store(rows: Sequence[Row]) -> None:
+        ledger.record_decisions([row for row in rows if isinstance(row, Decision)])
+        newest = {row.client_order_id: row for row in rows if isinstance(row, Order)}
+        ledger.record_orders(newest.values())
+        ledger.record_fills([row for row in rows if isinstance(row, Fill)])
+
+    return store
+
+
+class Outlets:
+    """Listener of the engine.
+
+    Parameters
+    ----------
+    hub : Hub
+        Clients of the stream.
+    writer : BatchWriter
+        Buffer in front of the ledger.
+    marks : Marks
+        Newest quotes: an order of the model counts its latency from its quote's arrival.
+    """
+
+    def __init__(
+        self,
+        instruments: InstrumentTable,
+        hub: Hub,
+        writer: BatchWriter[Row],
+        marks: Marks,
+        clock: Clock,
+    ) -> None:
+        self._instruments = instruments
+        self._hub = hub
+        self._writer = writer
+        self._marks = marks
+        self._clock = clock
+        self._received: dict[str, int] = {}
+        self.latencies = StageLatencies((TICK_TO_ACK,))
+        self.decisions = {"BUY": 0, "SELL": 0, "HOLD": 0}
+        self.denied = 0
+        self.fills = 0
+
+    @property
+    def dropped(self) -> int:
+        """Rows that did not reach the ledger because its buffer was full."""
+        return self._writer.dropped
+
+    def hear(self, output: Output) -> None:
+        """Pass one output on."""
+        if isinstance(output, Decision):
+            self.decisions[output.direction] += 1
+            self._writer.put(output)
+            self._hub.publish("decision", output)
+        elif isinstance(output, OrderUpdate):
+            self._hear_order(output)
+        elif isinstance(output, FillUpdate):
+            self.fills += 1
+            self._writer.put(output.fill)
+            self._hub.publish("fill", fill_view(output.fill, self._instruments))
+
+    def _hear_order(self, update: OrderUpdate) -> None:
+        order = update.order
+        self._time(order)
+        self.denied += update.refused is not None
+        self._writer.put(order)
+        if len(self._hub):
+            self._hub.publish("order", order_view(order, self._instruments))
+
+    def _time(self, order: Order) -> None:
+        """Measure from the arrival of the deciding quote to the first answer."""
+        if order.status is OrderStatus.SUBMITTED:
+            quote = self._marks.quote(order.instrument)
+            if order.decision_id and quote is not None and len(self._received) < _MOST_WATCHED:
+                self._received[order.client_order_id] = quote.ts_recv
+            return
+        received = self._received.pop(order.client_order_id, None)
+        if received is not None and order.status is not OrderStatus.UNKNOWN:
+            self.latencies.record(TICK_TO_ACK, self._clock.now_ns() - received)

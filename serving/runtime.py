@@ -1,0 +1,270 @@
+"""The running platform as the routes see it: reads of the engine's state, commands by its queue."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from core.config import Config
+from core.errors import Conflict, NotFound
+from core.instruments import Instrument, InstrumentTable
+from core.types import Order, Refused, TradingState
+from models.pool import ModelPool
+from monitoring.latency import LatencySummary
+from serving.admission import Admission
+from serving.decider import LiveDecider
+from serving.live import LiveLoop
+from serving.metrics import PlatformCollector, registry_of, render
+from serving.model_watch import ModelWatch
+from serving.order_session import OrderSession
+from serving.outlets import Outlets
+from serving.ports import OrderRequest
+from serving.stream import Hub
+from serving.views import (
+    ModelView,
+    OrderView,
+    PositionsView,
+    PositionView,
+    ReadyView,
+    ScenarioView,
+    StateView,
+    order_view,
+)
+from trading.engine import TradingEngine
+from trading.events import CancelOrder, SetTradingState, SubmitOrder
+from trading.trading_state import GLOBAL
+
+_CENT = Decimal("0.01")
+
+
+class Runtime:
+    """Implements `serving.ports.Platform` on the live engine; made by `serving.wiring`."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        instruments: InstrumentTable,
+        engine: TradingEngine,
+        live: LiveLoop,
+        admission: Admission,
+        pool: ModelPool,
+        watch: ModelWatch,
+        session: OrderSession,
+        decider: LiveDecider,
+        outlets: Outlets,
+        hub: Hub,
+        recording: Path,
+    ) -> None:
+        self.config = config
+        self.engine = engine
+        self.decider = decider
+        self.hub = hub
+        self.session = session
+        self.watch = watch
+        self.live = live
+        self.admission = admission
+        self.outlets = outlets
+        self.recording = recording
+        self._instruments = instruments
+        self._pool = pool
+        self._collector: CollectorRegistry = registry_of(
+            PlatformCollector(self._counters, self._gauges, self.latencies)
+        )
+
+    # --- orders ---
+
+    async def submit(self, request: OrderRequest) -> Order | Refused:
+        """Hand an order to the engine; see `serving.ports.Platform`."""
+        terms = self._instruments.by_symbol(request.symbol)
+        steps = terms.to_steps(request.lots)
+        if terms.to_lots(steps) != request.lots:
+            return _off_step(terms, request.lots, steps)
+        event = SubmitOrder(
+            0,
+            request.key,
+            self.config.trading.account,
+            request.strategy,
+            terms.id,
+            request.side,
+            steps,
+            request.type,
+            terms.to_ticks(request.limit) if request.limit is not None else 0,
+            request.time_in_force,
+        )
+        submission = await self.live.command(event)
+        if submission is None:
+            raise TypeError("the engine gave no outcome for a submit")
+        if submission.conflict:
+            raise Conflict(f"key {request.key!r} was used before with another order")
+        if submission.refused is not None:
+            return submission.refused
+        return submission.order
+
+    async def cancel(self, client_order_id: str) -> OrderView:
+        """Ask the venue to cancel."""
+        await self.live.command(CancelOrder(0, client_order_id))
+        return self.order(client_order_id)
+
+    def show(self, order: Order) -> OrderView:
+        """Show one order."""
+        return order_view(order, self._instruments)
+
+    def orders(self) -> list[OrderView]:
+        """All orders of the journal, oldest first."""
+        return [self.show(order) for order in self.engine.account.book.orders()]
+
+    def order(self, client_order_id: str) -> OrderView:
+        """One order; raises NotFound."""
+        order = self.engine.account.book.get(client_order_id)
+        if order is None:
+            raise NotFound(f"no order {client_order_id!r}")
+        return self.show(order)
+
+    # --- account ---
+
+    def positions(self) -> PositionsView:
+        """Positions and account."""
+        portfolio = self.engine.account.portfolio
+        equity = portfolio.equity()
+        return PositionsView(
+            account=self.config.trading.account,
+            currency=self.config.trading.currency,
+            balance=_money(portfolio.balance),
+            realised=_money(portfolio.realised),
+            equity=_money(equity),
+            positions=[view for row in self._instruments if (view := self._position(row))],
+        )
+
+    def _position(self, terms: Instrument) -> PositionView | None:
+        portfolio = self.engine.account.portfolio
+        position = portfolio.position(terms.id)
+        if not position.steps and not position.realised:
+            return None
+        return PositionView(
+            symbol=terms.symbol,
+            lots=str(terms.to_lots(position.steps)),
+            average_price=f"{position.average_price(terms):.{terms.digits + 1}f}",
+            unrealised=_money(portfolio.unrealised(terms.id)),
+            currency=self.config.trading.currency,
+        )
+
+    def scenarios(self) -> list[ScenarioView]:
+        """Pre-validated symbol × side × volume."""
+        table = self.engine.desk.pipeline.scenarios
+        return [
+            ScenarioView(row.account, row.symbol, row.side, str(row.lots), row.passed, row.refused)
+            for row in (table.rows() if table is not None else ())
+        ]
+
+    async def set_trading_state(
+        self, state: TradingState, reason: str, scope: str = GLOBAL
+    ) -> StateView:
+        """Change what the engine may do."""
+        await self.live.command(SetTradingState(0, state, reason, "api", scope))
+        return self.trading_state()
+
+    def trading_state(self) -> StateView:
+        """Show what the engine may do now."""
+        states = self.engine.account.states
+        return StateView(states.state, states.reason)
+
+    # --- models ---
+
+    def models(self) -> list[ModelView]:
+        """Versions that serve now."""
+        return [view for row in self._instruments if (view := self._model(row))]
+
+    def _model(self, terms: Instrument) -> ModelView | None:
+        model = self._pool.current(terms.id)
+        served = self.watch.serving.get(terms.symbol)
+        if model is None or served is None:
+            return None
+        manifest = model.manifest
+        return ModelView(
+            symbol=terms.symbol,
+            model=manifest.model,
+            version=model.version,
+            alias=served.alias,
+            approved=self._pool.approved(terms.id),
+            cadence=manifest.cadence,
+            horizon_secs=manifest.horizon_ns / 1e9,
+            spec_fingerprint=manifest.spec_fingerprint,
+            trained_until_ns=manifest.train_end_ns,
+            metrics=manifest.metrics,
+        )
+
+    # --- health ---
+
+    def readiness(self) -> ReadyView:
+        """Name what is missing before orders can flow."""
+        missing = {
+            "journal": self.engine_journal_healthy,
+            "market data": self.session.feed_up,
+            "order session": self.session.ready,
+            "a model": any(self._pool.current(row.id) for row in self._instruments),
+        }
+        waiting = [name for name, ok in missing.items() if not ok]
+        return ReadyView(not waiting, waiting)
+
+    @property
+    def engine_journal_healthy(self) -> bool:
+        """False once the journal could not be written."""
+        return self.live.journal_healthy
+
+    def latencies(self) -> Mapping[str, LatencySummary]:
+        """Summaries by stage, from tick to acknowledgement."""
+        return {
+            **self.engine.latencies.summaries(),
+            **self.outlets.latencies.summaries(),
+        }
+
+    def metrics(self) -> bytes:
+        """Prometheus text."""
+        return render(self._collector)
+
+    def _counters(self) -> dict[str, float]:
+        admission, outlets = self.admission, self.outlets
+        return {
+            "events": self.live.events,
+            "quotes_missed": admission.missed,
+            "quotes_overwritten": admission.ring.overwritten,
+            "feature_rebuilds": admission.rebuilds,
+            **{f"decisions_{k.lower()}": v for k, v in outlets.decisions.items()},
+            "decision_requests": self.decider.answered,
+            "orders_denied": outlets.denied,
+            "fills": outlets.fills,
+            "ledger_rows_dropped": outlets.dropped,
+            "stream_messages_dropped": self.hub.dropped,
+            "model_swaps": self.watch.swaps,
+            "listener_errors": self.engine.listener_errors,
+        }
+
+    def _gauges(self) -> dict[str, float]:
+        state = self.engine.account.states.state
+        equity = self.engine.account.portfolio.equity()
+        return {
+            "ready": self.readiness().ready,
+            "trading_active": state is TradingState.ACTIVE,
+            "journal_healthy": self.engine_journal_healthy,
+            "registry_reachable": self.watch.reachable,
+            "orders_open": self.engine.account.book.open_count,
+            "stream_clients": len(self.hub),
+            "equity": float(equity) if equity is not None else float("nan"),
+        }
+
+
+def _money(amount: Decimal | None) -> str:
+    return "" if amount is None else str(amount.quantize(_CENT))
+
+
+def _off_step(terms: Instrument, lots: Decimal, steps: int) -> Refused:
+    passes = min(terms.to_lots(steps), terms.max_lots)
+    return Refused(
+        "well_formed",
+        "lots are not a multiple of the lot step",
+        str(terms.lot_step),
+        str(lots),
+        str(max(passes, Decimal(0))),
+    )

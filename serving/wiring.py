@@ -1,0 +1,315 @@
+"""The composition root: everything that lives, joined, and taken apart again in order."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from core.clock import Clock, SystemClock
+from core.config import Config, FixConfig
+from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
+from features import kernel
+from features.spec import spec_named
+from fix.store import FileStore
+from fix.transport import Backoff
+from market.fix_feed import FixFeed
+from models.inference.artifact import LoadedModel
+from models.pool import ModelPool
+from registry.loading import RegisteredVersion, RegistryReader
+from serving.admission import Admission
+from serving.decider import LiveDecider
+from serving.homes import Homes, homes_of
+from serving.live import LiveLoop
+from serving.live_features import LiveFeatures
+from serving.model_watch import ModelWatch, Registry
+from serving.order_session import OrderSession
+from serving.outlets import Outlets, Row, ledger_sink
+from serving.runtime import Runtime
+from serving.scenario_rows import scenario_table, templates_of
+from serving.stream import Hub
+from storage.batch_writer import BatchWriter
+from storage.parquet import TickStore
+from storage.sqlite import Ledger
+from trading.brokers.fix import FixBroker, order_session
+from trading.engine import TradingEngine
+from trading.events import ModelSwapped
+from trading.journal import FileJournal
+from trading.reconciliation import Reconciliation
+from trading.recording import SessionHeader, SessionWriter
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECS = 0.25
+
+
+class Models:
+    """Hands a verified model to the pool and its spec to the features, as one engine event."""
+
+    def __init__(
+        self,
+        instruments: InstrumentTable,
+        pool: ModelPool,
+        features: LiveFeatures,
+        admission: Admission,
+        live: LiveLoop,
+    ) -> None:
+        self._instruments = instruments
+        self._pool = pool
+        self._features = features
+        self._admission = admission
+        self._live = live
+        self._coming: dict[tuple[int, str], LoadedModel] = {}
+
+    async def swap(self, symbol: str, model: LoadedModel, version: RegisteredVersion) -> None:
+        """Have the engine take the version between two events; raises what the pool raises."""
+        instrument = self._instruments.by_symbol(symbol).id
+        self._coming[instrument, version.version] = model
+        event = ModelSwapped(0, instrument, version.model, version.version, version.approved)
+        try:
+            await self._live.command(event)
+        finally:
+            self._coming.pop((instrument, version.version), None)
+
+    def carry_out(self, event: ModelSwapped) -> None:
+        """Set the references; the instrument is rebuilt when the spec is another one."""
+        model = self._coming[event.instrument, event.version]
+        self._pool.swap(event.instrument, model, event.version, event.approved)
+        if self._features.use(event.instrument, spec_named(model.manifest.spec_name)):
+            self._admission.forget(event.instrument)
+
+
+class _Recorder:
+    """Passes events to the recording once there is one."""
+
+    def __init__(self) -> None:
+        self.writer: SessionWriter | None = None
+
+    def write(self, event: Any) -> None:
+        if self.writer is not None:
+            self.writer.write(event)
+
+
+@asynccontextmanager
+async def open_runtime(
+    config: Config,
+    *,
+    instruments: InstrumentTable = DEFAULT_INSTRUMENTS,
+    clock: Clock | None = None,
+    registry: Registry | None = None,
+) -> AsyncIterator[Runtime]:
+    """Open the platform and close it again.
+
+    The journal is replayed first; then models are restored, market data and orders are connected,
+    and reconciliation runs. All of that goes on behind the returned runtime: look at `readiness`.
+
+    Raises
+    ------
+    JournalLocked, JournalCorrupt
+        When the account's journal is in use or cannot be trusted.
+    Conflict
+        When another process has the account's FIX session.
+    """
+    clock = clock or SystemClock()
+    homes = homes_of(config)
+    async with AsyncExitStack() as stack:
+        journal = FileJournal(homes.journal, strict=config.trading.strict_sync)
+        stack.callback(journal.close)
+        ledger = Ledger(config.storage.ledger)
+        stack.callback(ledger.close)
+        writer: BatchWriter[Row] = BatchWriter(ledger_sink(ledger), alert=log.error, name="ledger")
+        writer.start()
+        stack.callback(writer.close)
+        live = LiveLoop(clock, journal)
+        features = LiveFeatures(instruments)
+        await asyncio.to_thread(kernel.prepare)
+        store = TickStore(config.storage.ticks)
+        admission = Admission(
+            instruments, features, store, live.inbox, config.market.ring_capacity, live.wake
+        )
+        stack.push_async_callback(admission.close)
+        pool = ModelPool([row.symbol for row in instruments])
+        models = Models(instruments, pool, features, admission, live)
+        session = OrderSession(live)
+        broker = _broker(config, homes, instruments, clock, session, stack)
+        recorder = _Recorder()
+        scenarios = scenario_table(ledger, config, instruments)
+        broker.load_templates(templates_of(scenarios))
+        engine = TradingEngine(
+            trading=config.trading,
+            decision=config.decision,
+            risk=config.risk,
+            costs=config.costs,
+            instruments=instruments,
+            features=features,
+            predictor=pool,
+            broker=broker,
+            journal=journal,
+            scenarios=scenarios,
+            rebuild=admission.rebuild,
+            swap_model=models.carry_out,
+            recorder=recorder.write,
+        )
+        live.attach(engine, admission)
+        _recover(engine, journal, clock)
+        recorder.writer = _record(config, homes, engine, journal, instruments, clock)
+        stack.callback(recorder.writer.close)
+        feed = FixFeed(config.fix, instruments, _symbols(config), clock, _backoff(config.fix))
+        session.attach(broker, feed, Reconciliation(engine.account.book, engine.account.portfolio))
+        hub = Hub(config.serving.stream_queue)
+        outlets = Outlets(instruments, hub, writer, engine.account.marks, clock)
+        engine.subscribe(outlets.hear)
+        watch = ModelWatch(
+            registry or RegistryReader(config.mlflow, homes.models),
+            homes.models,
+            _symbols(config),
+            models.swap,
+        )
+        decider = LiveDecider(
+            instruments=instruments,
+            features=features,
+            predictor=pool,
+            marks=engine.account.marks,
+            admission=admission,
+            clock=clock,
+            costs=config.costs,
+            policy=config.decision,
+            prefix=f"R{clock.now_ns():x}-",
+        )
+        await watch.restore()
+        await watch.poll()
+        stack.push_async_callback(live.settle)
+        await _start(stack, config, live, session, watch, feed, broker, admission, recorder)
+        yield Runtime(
+            config=config,
+            instruments=instruments,
+            engine=engine,
+            live=live,
+            admission=admission,
+            pool=pool,
+            watch=watch,
+            session=session,
+            decider=decider,
+            outlets=outlets,
+            hub=hub,
+            recording=recorder.writer.path,
+        )
+
+
+def _symbols(config: Config) -> tuple[str, ...]:
+    """Symbols to follow: those that may be traded."""
+    return config.risk.symbols
+
+
+def _backoff(config: FixConfig) -> Backoff:
+    # Spreads reconnects; nothing that must be kept secret or repeated hangs on it.
+    rng = random.Random()  # noqa: S311
+    return Backoff(config.reconnect_min_ms / 1e3, config.reconnect_max_ms / 1e3, rng)
+
+
+def _broker(
+    config: Config,
+    homes: Homes,
+    instruments: InstrumentTable,
+    clock: Clock,
+    session: OrderSession,
+    stack: AsyncExitStack,
+) -> FixBroker:
+    store = FileStore(homes.fix / "orders.store")
+    stack.callback(store.close)
+    return FixBroker(
+        order_session(config.fix, store, clock),
+        config.fix,
+        instruments,
+        config.trading.account,
+        clock,
+        _backoff(config.fix),
+        session,
+        commit_on_return=False,
+    )
+
+
+def _recover(engine: TradingEngine, journal: FileJournal, clock: Clock) -> None:
+    if journal.cut is not None:
+        log.warning(
+            "journal: %d unsynced bytes cut at %d: %s",
+            journal.cut.size,
+            journal.cut.offset,
+            journal.cut.reason,
+        )
+    started = time.perf_counter()
+    engine.recover(journal.recovered, clock.now_ns())
+    secs = time.perf_counter() - started
+    log.info("journal: %d records replayed in %.3f s", len(journal.recovered), secs)
+
+
+def _record(
+    config: Config,
+    homes: Homes,
+    engine: TradingEngine,
+    journal: FileJournal,
+    instruments: InstrumentTable,
+    clock: Clock,
+) -> SessionWriter:
+    started_ns = clock.now_ns()
+    header = SessionHeader(
+        decision_base=engine.decision_ids.next_number,
+        started_ns=started_ns,
+        trading=config.trading,
+        decision=config.decision,
+        risk=config.risk,
+        costs=config.costs,
+        instruments=tuple(instruments),
+        recovered=journal.recovered,
+    )
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started_ns // 10**9))
+    name = f"{config.trading.account}-{stamp}-{started_ns % 10**9:09d}.events"
+    return SessionWriter(homes.sessions / name, header)
+
+
+async def _start(
+    stack: AsyncExitStack,
+    config: Config,
+    live: LiveLoop,
+    session: OrderSession,
+    watch: ModelWatch,
+    feed: FixFeed,
+    broker: FixBroker,
+    admission: Admission,
+    recorder: _Recorder,
+) -> None:
+    """Start what runs beside the engine; it stops in the opposite order."""
+
+    async def flush() -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECS)
+            if recorder.writer is not None:
+                recorder.writer.flush()
+
+    _run(stack, "recording", flush())
+    _run(stack, "timer", live.run_timer())
+    _run(stack, "models", watch.poll_forever(config.serving.poll_secs))
+    _run(stack, "reconciliation", session.ask_again())
+    stack.callback(live.drain)
+    _run(stack, "orders", broker.run())
+    stack.push_async_callback(broker.close)
+    _run(stack, "market data", feed.run(admission))
+    stack.push_async_callback(feed.close)
+
+
+def _run(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell_failure)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("task %s ended: %s", task.get_name(), error, exc_info=error)
