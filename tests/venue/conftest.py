@@ -112,6 +112,10 @@ class Client(Application):
         self._task = asyncio.create_task(self._link.run())
         await self.up()
 
+    @property
+    def is_up(self) -> bool:
+        return self._up.is_set()
+
     async def up(self) -> None:
         await asyncio.wait_for(self._up.wait(), 20)
 
