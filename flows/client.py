@@ -69,6 +69,9 @@ class PrefectApi:
                 time.sleep(0.1 * 2 ** min(attempt, 4))
             try:
                 reply = self._http.request(method, f"{self._url}{path}", json=body)
+            except urllib3.exceptions.NewConnectionError:
+                why = "is not running (`tickpath up` starts it)"
+                break
             except urllib3.exceptions.HTTPError as error:
                 why = f"does not answer: {error}"
                 continue

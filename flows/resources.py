@@ -1,7 +1,7 @@
 """What every flow needs: settings, a progress bar in the UI, and when a retry makes sense."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import Task
@@ -40,6 +40,7 @@ class ProgressBar:
         """Show `done` of `of` steps and what was just done."""
         percent = 100.0 * done / max(of, 1)
         if self._artifact is None:
-            self._artifact = create_progress_artifact(percent, self._key, what)
+            # Called from synchronous code it returns the id itself.
+            self._artifact = cast(UUID, create_progress_artifact(percent, self._key, what))
         else:
             update_progress_artifact(self._artifact, percent, what)

@@ -94,19 +94,27 @@ def skill_gates(manifest: Manifest) -> tuple[Gate, ...]:
     )
 
 
-def parity_gate(differing: int) -> Gate:
-    """Feature values that differ between stream and batch on the training tape."""
-    return Gate("parity", "values that differ, stream against batch", differing, "<=", 0.0)
+def parity_gate(compared: int, *, equal: bool) -> Gate:
+    """Feature rows of the stream against those of the batch; nothing compared fails as well."""
+    figure = math.nan if compared == 0 else float(not equal)
+    return Gate("parity", f"stream differs from batch in {compared} rows", figure, "<=", 0.0)
 
 
-def leak_gate(moved: int) -> Gate:
-    """Feature values that moved when only the future was changed."""
-    return Gate("no_leak", "values that moved with the future", moved, "<=", 0.0)
+def leak_gate(tried: int, leaks: int) -> Gate:
+    """Feature rows that moved when only the future was changed; nothing tried fails as well."""
+    figure = math.nan if tried == 0 else float(leaks)
+    return Gate("no_leak", f"rows moved by the future, of {tried} tried", figure, "<=", 0.0)
 
 
 def canary_gate(worst: float, tolerance: float) -> Gate:
     """Largest error on the canary rows of the version as loaded back from the registry."""
     return Gate("canary", "worst error in p of the loaded version", worst, "<=", tolerance)
+
+
+def refuse(client: MlflowClient, version: RegisteredVersion, why: str) -> None:
+    """Note that a version could not even be loaded; no alias moves."""
+    client.set_model_version_tag(version.model, version.version, "gate.canary", f"fail: {why}")
+    client.set_model_version_tag(version.model, version.version, "gates", "failed")
 
 
 def conclude(

@@ -41,7 +41,10 @@ def mlflow_server(config: Config, supervisor: Supervisor) -> Config:
 @pytest.fixture(scope="session")
 def prefect_server(config: Config, supervisor: Supervisor) -> Config:
     """Settings of a running Prefect server with our deployments, schedules paused, and a worker."""
-    supervisor.start(services.prefect(config))
+    server = services.prefect(config)
+    # A schedule that a test changes is looked at every two seconds, not every minute.
+    looped = {**server.env, "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2"}
+    supervisor.start(replace(server, env=looped))
     deploy_all(config, schedules=False)
     supervisor.start(services.worker(config))
     return config

@@ -54,11 +54,14 @@ def test_missing_figures_fail_every_skill_gate() -> None:
     assert failed(make_manifest(metrics={})) == names
 
 
-def test_one_differing_value_fails_parity_leak_and_canary() -> None:
-    assert parity_gate(0).passed
-    assert leak_gate(0).passed
+def test_parity_leak_and_canary_pass_only_when_something_was_compared_and_agrees() -> None:
+    assert all(g.passed for g in (parity_gate(9, equal=True), leak_gate(9, 0)))
     assert canary_gate(1e-9, 1e-7).passed
-    bad = (parity_gate(1), leak_gate(1), canary_gate(1e-6, 1e-7), canary_gate(math.nan, 1e-7))
+    bad = (
+        *(parity_gate(9, equal=False), parity_gate(0, equal=True)),
+        *(leak_gate(9, 1), leak_gate(0, 0)),
+        *(canary_gate(1e-6, 1e-7), canary_gate(math.nan, 1e-7)),
+    )
     assert not any(gate.passed for gate in bad)
 
 

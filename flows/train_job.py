@@ -1,0 +1,182 @@
+"""Train one symbol's model and register it; what flow and command line both call."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.config import Config
+from core.errors import BadInput
+from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
+from flows.figures import reliability_figure, trades_figure
+from flows.sources import Sources
+from models.card import fold_table, render
+from models.dataset import Dataset, build_dataset, spec_for
+from models.export import model_name, write_artifact
+from models.manifest import Manifest, read
+from models.training import TrainingResult
+from models.training import train as fit
+from registry.lineage import code_revision
+from registry.loading import RegisteredVersion, RegistryReader
+from registry.promotion import SOURCE_TAG
+from registry.registration import count_trials, find_version, register
+from registry.tracking import Run, connect, open_run
+from storage.parquet import TickStore
+from trading.decision import decide
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_KEY_TAG = "training_key"
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A registered version.
+
+    Attributes
+    ----------
+    new : bool
+        False when a version of the same quotes, settings and code was there already.
+    fold_table, card : str
+        Markdown; for a version that was there already only the card says what it knows.
+    """
+
+    version: RegisteredVersion
+    manifest: Manifest
+    new: bool
+    fold_table: str
+    card: str
+
+
+def train(
+    config: Config,
+    symbol: str,
+    *,
+    on_progress: Progress | None = None,
+    instruments: InstrumentTable = DEFAULT_INSTRUMENTS,
+) -> Trained:
+    """Build the data set from stored quotes, train, log to MLflow and register a version.
+
+    Raises
+    ------
+    BadInput
+        When the symbol is unknown or its quotes do not suffice.
+    Unavailable
+        When MLflow does not answer.
+    """
+    instrument = instruments.by_symbol(symbol)
+    store = TickStore(config.storage.ticks)
+    if symbol not in store.symbols():
+        raise BadInput(f"there are no stored quotes of {symbol}; ingest some first")
+    client = connect(config.mlflow)
+    data_hash, revision = store.snapshot_hash(symbol), code_revision()
+    key = _training_key(config, data_hash, revision)
+    known = find_version(client, model_name(symbol), {_KEY_TAG: key})
+    if known is not None:
+        return _known(config, model_name(symbol), known)
+    dataset = _dataset(config, store, instrument, data_hash)
+    tags = {
+        _KEY_TAG: key,
+        SOURCE_TAG: Sources(config.storage.ticks).all().get(symbol, "unknown"),
+        "symbol": symbol,
+        "data_hash": data_hash,
+        "code_revision": revision,
+    }
+    with open_run(client, config.mlflow.experiment, f"train-{symbol}", tags) as run:
+        return _train_in(run, client, config, dataset, tags, on_progress)
+
+
+def _dataset(config: Config, store: TickStore, instrument: Instrument, data_hash: str) -> Dataset:
+    columns = store.read(instrument.symbol)
+    return build_dataset(
+        columns,
+        instrument.symbol,
+        spec_for(columns, config.training),
+        instrument.pip,
+        config.training,
+        config.costs,
+        data_hash=data_hash,
+    )
+
+
+def _train_in(
+    run: Run,
+    client: "MlflowClient",
+    config: Config,
+    dataset: Dataset,
+    tags: dict[str, str],
+    on_progress: Progress | None,
+) -> Trained:
+    run.params(_parameters(config, dataset))
+    result = fit(
+        dataset,
+        config.training,
+        decide,
+        config.costs,
+        config.decision,
+        dataset.pip,
+        on_progress=on_progress,
+    )
+    # The run that is open counts itself.
+    trials = count_trials(client, config.mlflow.experiment, dataset.data_hash)
+    with tempfile.TemporaryDirectory(prefix="tickpath-artifact-") as folder:
+        artifact = Path(folder) / "model"
+        manifest, _ = write_artifact(
+            artifact, result, dataset, code_revision=tags["code_revision"], trials=trials
+        )
+        _log(run, manifest, result)
+        version = register(client, run, artifact, tags)
+    return Trained(
+        version=version,
+        manifest=manifest,
+        new=True,
+        fold_table=fold_table(result.folds, result.total),
+        card=render(manifest, result.folds, result.total),
+    )
+
+
+def _log(run: Run, manifest: Manifest, result: TrainingResult) -> None:
+    run.metrics(result.metrics)
+    run.table([asdict(fold) for fold in result.folds], "folds.json")
+    run.text(render(manifest, result.folds, result.total), "card.md")
+    run.figure(reliability_figure(result), "reliability.png")
+    run.figure(trades_figure(result), "trades.png")
+
+
+def _known(config: Config, model: str, number: str) -> Trained:
+    reader = RegistryReader(config.mlflow, models_folder(config))
+    version = reader.version(model, number)
+    manifest = read(reader.fetch(version))
+    return Trained(version=version, manifest=manifest, new=False, fold_table="", card="")
+
+
+def models_folder(config: Config) -> Path:
+    """Where verified copies of registered versions are kept."""
+    return config.storage.home / "models"
+
+
+def _parameters(config: Config, dataset: Dataset) -> dict[str, Any]:
+    return {
+        **asdict(config.training),
+        "symbol": dataset.symbol,
+        "spec": dataset.spec.name,
+        "spec_fingerprint": dataset.spec.fingerprint,
+        "horizon_secs": dataset.horizon_ns / 1e9,
+        "rows": len(dataset),
+        "training_rows": len(dataset.training()),
+        "data_hash": dataset.data_hash,
+        "slippage_pips": config.costs.slippage_pips,
+        "commission_pips": config.costs.commission_pips,
+        "margin_pips": config.decision.margin_pips,
+    }
+
+
+def _training_key(config: Config, data_hash: str, revision: str) -> str:
+    """Hash of all that decides the outcome; equal keys give equal bytes."""
+    parts = (data_hash, revision, config.training, config.costs, config.decision)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
