@@ -86,7 +86,8 @@ def _apply(
     low: float,
 ) -> int:
     # A sum is finite only when all its terms are; one bad quote would stay in averages for good.
-    if not (min(bid, ask, open_, low) > 0.0 and math.isfinite(bid + ask + open_ + high + volume)):
+    total = bid + ask + open_ + high + low + volume
+    if not (min(bid, ask, open_, high, low) > 0.0 and math.isfinite(total)):
         return MALFORMED
     bar_ns = ints[BAR_NS]
     if bar_ns == 0:
