@@ -103,9 +103,14 @@ class Portfolio:
         sells = self._working[Side.SELL][instrument]
         return Range(steps - sells, steps + self._working[Side.BUY][instrument])
 
-    def exposed(self) -> list[int]:
-        """Instruments with a position or an order on its way."""
-        return [row.instrument for row in self._positions if self.exposure(row.instrument).worst]
+    def exposed(self, at_least: int) -> list[int]:
+        """Instruments with a position or an order on its way, and `at_least` this one."""
+        buys, sells = self._working[Side.BUY], self._working[Side.SELL]
+        return [
+            index
+            for index, row in enumerate(self._positions)
+            if row.steps or buys[index] or sells[index] or index == at_least
+        ]
 
     def reducible(self, instrument: int, side: Side) -> int:
         """Lot steps that an order of `side` can take off the position without turning it."""

@@ -5,28 +5,51 @@ from typing import NamedTuple
 
 from core.types import Side
 from trading.portfolio import Range
-from trading.risk_checks import Breach, RiskContext, _above
+from trading.risk_checks import Breach, RiskContext, above
 
 _ZERO = Decimal(0)
 
 
-class Carried(NamedTuple):
-    """An instrument's exposure with the order on top, and the notional of a lot step."""
+class Load(NamedTuple):
+    """What the account would carry, in account currency, everything on its way filled at worst.
 
-    instrument: int
-    range: Range
-    unit: Decimal
+    `low` and `high` bound the net notional; `currencies` holds the same bounds per currency other
+    than the account's, where long the base is short the quote.
+    """
+
+    gross: Decimal
+    low: Decimal
+    high: Decimal
+    margin: Decimal
+    currencies: dict[str, tuple[Decimal, Decimal]]
 
 
-def carried(ctx: RiskContext) -> list[Carried] | None:
-    """Exposure of every instrument; None when one cannot be valued."""
-    rows = []
-    for index in sorted({*ctx.portfolio.exposed(), ctx.instrument.id}):
+def load(ctx: RiskContext) -> Load | None:
+    """Add up all instruments; None when one cannot be valued."""
+    gross = low = high = margin_needed = _ZERO
+    currencies: dict[str, tuple[Decimal, Decimal]] = {}
+    for index in ctx.portfolio.exposed(ctx.instrument.id):
         unit = ctx.marks.step_notional(index)
         if unit is None:
             return None
-        rows.append(Carried(index, _range(ctx, index), unit))
-    return rows
+        span = _range(ctx, index)
+        bottom, top = span.low * unit, span.high * unit
+        worst = max(-bottom, top)
+        terms = ctx.portfolio.terms(index)
+        gross, low, high = gross + worst, low + bottom, high + top
+        margin_needed += worst * terms.margin_rate
+        if terms.base != ctx.marks.currency:
+            _add(currencies, terms.base, bottom, top)
+        if terms.quote_currency != ctx.marks.currency:
+            _add(currencies, terms.quote_currency, -top, -bottom)
+    return Load(gross, low, high, margin_needed, currencies)
+
+
+def _add(
+    currencies: dict[str, tuple[Decimal, Decimal]], name: str, low: Decimal, high: Decimal
+) -> None:
+    before = currencies.get(name)
+    currencies[name] = (low, high) if before is None else (before[0] + low, before[1] + high)
 
 
 def _range(ctx: RiskContext, index: int) -> Range:
@@ -45,35 +68,20 @@ def exposure(ctx: RiskContext) -> Breach | None:
     limits = ctx.limits
     if not ctx.book.open_count < limits.max_open_orders:
         return Breach("too many open orders", str(limits.max_open_orders), str(ctx.book.open_count))
-    rows = carried(ctx)
-    if rows is None:
+    carried = load(ctx)
+    if carried is None:
         return Breach("exposure cannot be valued", "a rate", "no rate")
-    gross = sum((row.range.worst * row.unit for row in rows), _ZERO)
-    low = sum((row.range.low * row.unit for row in rows), _ZERO)
-    high = sum((row.range.high * row.unit for row in rows), _ZERO)
+    net = max(-carried.low, carried.high)
     return (
-        _above("gross notional", gross, limits.max_gross_notional)
-        or _above("net notional", max(abs(low), abs(high)), limits.max_net_notional)
-        or _currencies(ctx, rows)
+        above("gross notional", carried.gross, limits.max_gross_notional)
+        or above("net notional", net, limits.max_net_notional)
+        or _currency(carried, limits.max_currency_notional)
     )
 
 
-def _currencies(ctx: RiskContext, rows: list[Carried]) -> Breach | None:
-    """Notional per currency other than the account's: long the base is short the quote."""
-    bounds: dict[str, tuple[Decimal, Decimal]] = {}
-    for row in rows:
-        terms = ctx.portfolio.terms(row.instrument)
-        low, high = row.range.low * row.unit, row.range.high * row.unit
-        for currency, bottom, top in (
-            (terms.base, low, high),
-            (terms.quote_currency, -high, -low),
-        ):
-            before = bounds.get(currency, (_ZERO, _ZERO))
-            bounds[currency] = (before[0] + bottom, before[1] + top)
-    bounds.pop(ctx.marks.currency, None)
-    for currency, (bottom, top) in bounds.items():
-        worst = max(abs(bottom), abs(top))
-        breach = _above(f"{currency} notional", worst, ctx.limits.max_currency_notional)
+def _currency(carried: Load, limit: Decimal) -> Breach | None:
+    for name, (low, high) in carried.currencies.items():
+        breach = above(f"{name} notional", max(-low, high), limit)
         if breach is not None:
             return breach
     return None
@@ -83,19 +91,12 @@ def margin(ctx: RiskContext) -> Breach | None:
     """12: equity above its minimum, and margin of everything, reserved too, within equity."""
     if ctx.reduces:
         return None
-    equity, rows = ctx.portfolio.equity(), carried(ctx)
-    if equity is None or rows is None:
+    equity, carried = ctx.portfolio.equity(), load(ctx)
+    if equity is None or carried is None:
         return Breach("account cannot be valued", "a rate", "no rate")
     least = ctx.limits.min_equity
     if not (least > _ZERO and equity >= least):
         return Breach("equity is below the minimum", str(least), str(equity))
-    needed = sum(
-        (
-            row.range.worst * row.unit * ctx.portfolio.terms(row.instrument).margin_rate
-            for row in rows
-        ),
-        _ZERO,
-    )
-    if not needed <= equity:
-        return Breach("margin exceeds equity", str(equity), str(needed))
+    if not carried.margin <= equity:
+        return Breach("margin exceeds equity", str(equity), str(carried.margin))
     return None

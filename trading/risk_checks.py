@@ -196,7 +196,7 @@ def order_size(ctx: RiskContext) -> Breach | None:
     unit = ctx.marks.step_notional(terms.id)
     if unit is None:
         return Breach("notional is not known", str(ctx.limits.max_order_notional), "no rate")
-    return _above("order notional", unit * ctx.order.quantity, ctx.limits.max_order_notional)
+    return above("order notional", unit * ctx.order.quantity, ctx.limits.max_order_notional)
 
 
 def worst_position(ctx: RiskContext) -> Breach | None:
@@ -207,10 +207,11 @@ def worst_position(ctx: RiskContext) -> Breach | None:
     exposure = ctx.portfolio.exposure(terms.id)
     buys = ctx.order.side is Side.BUY
     steps = (exposure.high if buys else -exposure.low) + ctx.order.quantity
-    return _above("worst-case lots", terms.to_lots(steps), ctx.limits.max_position_lots)
+    return above("worst-case lots", terms.to_lots(steps), ctx.limits.max_position_lots)
 
 
-def _above(what: str, observed: Decimal, limit: Decimal) -> Breach | None:
+def above(what: str, observed: Decimal, limit: Decimal) -> Breach | None:
+    """Breach when `observed` is above `limit`, or the limit is zero."""
     if observed <= limit and limit > _ZERO:
         return None
     return Breach(f"{what} is above the limit", str(limit), str(observed))

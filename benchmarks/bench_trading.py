@@ -1,0 +1,194 @@
+"""Decide, risk check, journal append, and a whole tick to the wire, in process.
+
+The model and the broker are stubs, so the figures are those of the trading code itself. Every
+figure is a percentile over single calls, in microseconds.
+"""
+
+import gc
+import tempfile
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from time import perf_counter_ns
+
+import numpy as np
+
+from core.config import DecisionConfig, RiskConfig, TradingConfig
+from core.costs import CostModel
+from core.instruments import DEFAULT_INSTRUMENTS
+from core.types import Fill, Order, OrderEvent, OrderEventKind, Prediction, Quote, Side, tick
+from trading.decision import decide
+from trading.engine import TradingEngine
+from trading.events import OrderEventIn, QuoteIn, SessionChanged, SubmitOrder
+from trading.journal import FileJournal
+from trading.risk import evaluate
+from trading.scenarios import Reference, ScenarioTable, compute
+
+CALLS = 20_000
+MONDAY_NS = 1_600_100_000_000_000_000
+SEC = 1_000_000_000
+LIMITS = RiskConfig(
+    symbols=("EURUSD",),
+    max_order_lots=Decimal(5),
+    max_order_notional=Decimal(1_000_000),
+    max_position_lots=Decimal(5),
+    max_gross_notional=Decimal(2_000_000),
+    max_net_notional=Decimal(2_000_000),
+    max_currency_notional=Decimal(2_000_000),
+    max_open_orders=100,
+    min_equity=Decimal(1_000),
+    collar_pips=20.0,
+    max_quote_age_ms=5_000.0,
+    duplicate_window_ms=50.0,
+)
+
+
+class ConstantRow:
+    row = np.zeros(32, np.float32)
+
+    def update(self, quote: Quote) -> np.ndarray:
+        return self.row
+
+
+class Alternating:
+    """Buys and sells in turn, so that every tick makes an order."""
+
+    def __init__(self) -> None:
+        self._up = Prediction(0.9, "m", "1", "fp", 60 * SEC, 20.0, True)
+        self._down = Prediction(0.1, "m", "1", "fp", 60 * SEC, 20.0, True)
+        self._calls = 0
+
+    def predict(self, instrument: int, row: np.ndarray) -> Prediction:
+        self._calls += 1
+        return self._up if self._calls % 2 else self._down
+
+
+class LastOrder:
+    ready = True
+
+    def send(self, order: Order) -> None:
+        self.order = order
+
+    def cancel(self, order: Order) -> None: ...
+
+    def request_status(self, order: Order) -> None: ...
+
+
+def _engine(folder: Path, *, scenarios: bool) -> tuple[TradingEngine, LastOrder, FileJournal]:
+    broker, journal = LastOrder(), FileJournal(folder)
+    reference = [Reference(0, MONDAY_NS, 110_010)]
+    rows = compute(
+        "PAPER", "USD", DEFAULT_INSTRUMENTS, LIMITS, reference, [Decimal("0.10")],
+        lambda *_: b"",
+    )  # fmt: skip
+    table = ScenarioTable(rows if scenarios else [], LIMITS, DEFAULT_INSTRUMENTS)
+    engine = TradingEngine(
+        trading=TradingConfig(enabled_at_start=True),
+        decision=DecisionConfig(),
+        risk=LIMITS,
+        costs=CostModel(),
+        instruments=DEFAULT_INSTRUMENTS,
+        features=ConstantRow(),
+        predictor=Alternating(),
+        broker=broker,
+        journal=journal,
+        scenarios=table,
+    )
+    engine.process(SessionChanged(MONDAY_NS, True))
+    return engine, broker, journal
+
+
+def _percentiles(samples: list[int]) -> dict[str, float]:
+    kept = np.sort(np.array(samples[len(samples) // 10 :])) / 1e3
+    p50, p99 = np.percentile(kept, [50, 99])
+    return {"p50_us": round(float(p50), 2), "p99_us": round(float(p99), 2), "calls": len(kept)}
+
+
+def _time(call: Callable[[], object], calls: int = CALLS) -> dict[str, float]:
+    samples = []
+    for _ in range(calls):
+        started = perf_counter_ns()
+        call()
+        samples.append(perf_counter_ns() - started)
+    return _percentiles(samples)
+
+
+def _decide() -> dict[str, float]:
+    prediction = Prediction(0.9, "m", "1", "fp", 60 * SEC, 20.0, True)
+    costs, config = CostModel(), DecisionConfig()
+    return _time(lambda: decide(prediction, 1.1, 1.1001, 1e-4, 1_000, costs, config))
+
+
+def _risk(engine: TradingEngine) -> dict[str, dict[str, float]]:
+    engine.process(QuoteIn(MONDAY_NS + SEC, tick(0, 1, MONDAY_NS + SEC, 1.1, 1.1001), act=False))
+    request = SubmitOrder(MONDAY_NS + SEC, "key", "PAPER", "manual", 0, Side.BUY, 10)
+    order = engine.desk.pipeline._build(request, "")
+    gate, state = engine.account.risk, engine.account.states.state
+
+    def check(precomputed: bool) -> None:
+        context = gate.context(
+            order, MONDAY_NS + SEC, state, session_ready=True, journal_healthy=True
+        )
+        assert evaluate(context, precomputed=precomputed) is None
+
+    return {
+        "risk_13_checks": _time(lambda: check(False)),
+        "risk_with_scenario": _time(lambda: check(True)),
+    }
+
+
+def _journal(folder: Path) -> dict[str, dict[str, float]]:
+    payload = b"x" * 400
+    journal, strict = FileJournal(folder / "group"), FileJournal(folder / "strict", strict=True)
+    found = {
+        "journal_append_400_bytes": _time(lambda: journal.append(payload)),
+        "journal_append_strict": _time(lambda: strict.append(payload), 500),
+    }
+    journal.close()
+    strict.close()
+    return found
+
+
+def _walk(folder: Path, *, scenarios: bool) -> dict[str, float]:
+    """Tick to decision to a call of `Broker.send`; each order is filled before the next tick."""
+    engine, broker, journal = _engine(folder, scenarios=scenarios)
+    samples = []
+    for step in range(CALLS // 2):
+        now = MONDAY_NS + (step + 1) * SEC // 10
+        event = QuoteIn(now, tick(0, step + 1, now, 1.1, 1.1001))
+        started = perf_counter_ns()
+        engine.process(event)
+        samples.append(perf_counter_ns() - started)
+        _fill(engine, broker.order, now)
+    journal.close()
+    assert len(engine.account.book) == CALLS // 2
+    return _percentiles(samples)
+
+
+def _fill(engine: TradingEngine, order: Order, now: int) -> None:
+    fill = Fill(
+        "VENUE", order.client_order_id, order.client_order_id, 0, order.side, order.quantity,
+        110_005, now, 1,
+    )  # fmt: skip
+    event = OrderEvent(order.client_order_id, OrderEventKind.FILL, now, fill=fill)
+    engine.process(OrderEventIn(now, event))
+
+
+def run() -> dict[str, dict[str, float]]:
+    """Run all and return percentiles per name."""
+    gc.collect()
+    gc.freeze()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        engine, _, journal = _engine(folder / "risk", scenarios=True)
+        found = {"decide": _decide(), **_risk(engine), **_journal(folder)}
+        journal.close()
+        found["tick_to_send"] = _walk(folder / "walk", scenarios=False)
+        found["tick_to_send_with_scenario"] = _walk(folder / "scenario", scenarios=True)
+    gc.unfreeze()
+    return found
+
+
+if __name__ == "__main__":
+    for stage, figures in run().items():
+        print(f"{stage:28} {figures}")
