@@ -1,9 +1,11 @@
 """Sequence numbers and sent messages of a FIX session: durable for orders, in memory otherwise.
 
-The file is append-only: ``length:u32 | crc32:u32 | payload``, little endian, each record one
-`write`. What was written survives the death of the process (kill -9), not of the machine. The
-outgoing number is written before its bytes leave, so that it is never used twice; the incoming one
-after the message was processed, so that a message is processed at least once.
+The file is append-only: ``length:u32 | crc32(length):u32 | crc32(payload):u32 | payload``, little
+endian, each record one `write`. The length has a check of its own, so that a flipped bit in it is
+not taken for a torn end, which would give numbers out again. What was written survives the death of
+the process (kill -9), not of the machine. The outgoing number is written before its bytes leave, so
+that it is never used twice; the incoming one after the message was processed, so that a message is
+processed at least once.
 """
 
 import fcntl
@@ -17,11 +19,11 @@ from typing import NamedTuple, Protocol
 
 from core.errors import Conflict, SessionStoreCorrupt, Unavailable
 
-_FRAME = struct.Struct("<II")
+_FRAME = struct.Struct("<III")
+_LENGTH = struct.Struct("<I")
 _NUMBERS = struct.Struct("<cQQ")
 _SENT = struct.Struct("<cQqB")
 _OUT, _IN, _SET = b"O", b"I", b"S"
-_MAX_RECORD = 1 << 20
 COMPACT_BYTES = 16 << 20
 
 
@@ -193,7 +195,7 @@ class FileStore:
     def _append(self, payload: bytes) -> None:
         if self._failed:
             raise Unavailable(f"session store {self._path}: {self._failed}")
-        record = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+        record = _framed(payload)
         try:
             written = os.write(self._file, record)
         except OSError as error:
@@ -211,18 +213,27 @@ class FileStore:
         """Apply all records; return the offset behind the last whole one."""
         data = self._path.read_bytes()
         offset = 0
-        while offset + _FRAME.size <= len(data):
-            length, crc = _FRAME.unpack_from(data, offset)
-            start, end = offset + _FRAME.size, offset + _FRAME.size + length
-            payload = data[start:end]
-            sound = len(payload) == length <= _MAX_RECORD and zlib.crc32(payload) == crc
-            if not sound and end < len(data):
-                raise SessionStoreCorrupt(f"{self._path}: record at byte {offset} does not verify")
-            if not sound:
-                break
-            self._apply(payload, start)
+        while (end := self._record_end(data, offset)) > 0:
+            start = offset + _FRAME.size
+            self._apply(data[start:end], start)
             offset = end
         return offset
+
+    def _record_end(self, data: bytes, offset: int) -> int:
+        """Offset behind the record at `offset`; 0 when the file ends there, be it torn."""
+        if offset + _FRAME.size > len(data):
+            return 0
+        length, length_crc, crc = _FRAME.unpack_from(data, offset)
+        start = offset + _FRAME.size
+        end = start + int(length)
+        if zlib.crc32(_LENGTH.pack(length)) == length_crc:
+            if end <= len(data) and zlib.crc32(data[start:end]) == crc:
+                return end
+            if end >= len(data):
+                return 0
+        elif not any(data[offset:]):
+            return 0  # room that the file system gave but that was never filled
+        raise SessionStoreCorrupt(f"{self._path}: record at byte {offset} does not verify")
 
     def _apply(self, payload: bytes, offset: int) -> None:
         kind = payload[:1]
@@ -258,13 +269,18 @@ class FileStore:
         fresh = self._path.with_suffix(".compact")
         with fresh.open("wb") as file:
             for payload in payloads:
-                file.write(_FRAME.pack(len(payload), zlib.crc32(payload)) + payload)
+                file.write(_framed(payload))
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
         os.close(self._file)
         self._file = os.open(self._path, os.O_RDWR | os.O_APPEND)
         self._end = self._load()
+
+
+def _framed(payload: bytes) -> bytes:
+    length_crc = zlib.crc32(_LENGTH.pack(len(payload)))
+    return _FRAME.pack(len(payload), length_crc, zlib.crc32(payload)) + payload
 
 
 def _check_number(seq: int, next_out: int) -> None:
