@@ -56,7 +56,9 @@ def compute(spec: FeatureSpec, columns: QuoteColumns, pip: float) -> FeatureRows
     rows = np.empty((n, spec.n_features), np.float32)
     index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
     m, late, malformed = feed(plan.table, ints, state, columns, rows, index, warm)
-    return FeatureRows(rows[:m].copy(), index[:m].copy(), warm[:m].copy(), late, malformed)
+    if m < n:
+        rows, index, warm = rows[:m].copy(), index[:m].copy(), warm[:m].copy()
+    return FeatureRows(rows, index, warm, late, malformed)
 
 
 def feed(
