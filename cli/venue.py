@@ -7,6 +7,7 @@ from cli.tape import tape_starts
 from core.errors import BadInput
 from core.settings import load_config
 from serving.homes import homes_of
+from serving.logs import set_up_logging
 from storage.parquet import TickStore
 from venue.process import run_venue as run
 from venue.server import VenueStatus, read_status
@@ -20,7 +21,7 @@ def run_venue(symbols: Sequence[str]) -> None:
     A tape that was begun is gone on with; another one needs an account of its own, since positions
     belong to the tape they were traded on.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    set_up_logging()
     config = load_config()
     folder = homes_of(config).venue
     chosen = tuple(symbols) or TickStore(config.storage.ticks).symbols()

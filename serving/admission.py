@@ -17,7 +17,7 @@ from features.spec import FeatureSpec
 from market.feed import FeedGap
 from market.ring_buffer import RingBuffer
 from serving.live_features import LiveFeatures, QuoteStore, empty_columns, warmup_quotes
-from trading.events import FeaturesRebuilt
+from trading.events import Event, FeaturesRebuilt
 from trading.inbox import Inbox
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ class Admission:
         Quotes that may wait in the ring.
     wake : callable
         Called when something waits.
+    tell : callable
+        Takes the event of a rebuild.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class Admission:
         inbox: Inbox,
         capacity: int,
         wake: Callable[[], None],
+        tell: Callable[[Event], None],
     ) -> None:
         self._symbols = [row.symbol for row in instruments]
         self._features = features
         self._store = store
         self._inbox = inbox
         self._wake = wake
+        self._tell = tell
         self._last_seq: list[int | None] = [None] * len(self._symbols)
         self._held: dict[int, list[Quote]] = {}
         self._read: dict[int, QuoteColumns] = {}
@@ -120,7 +124,12 @@ class Admission:
         self._held[instrument] = [quote]
         task = asyncio.get_running_loop().create_task(self._refill(quote, engine.spec))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._refilled)
+
+    def _refilled(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("features were not rebuilt: %s", error, exc_info=error)
 
     async def _refill(self, first: Quote, spec: FeatureSpec) -> None:
         instrument, before_ns = first.instrument, first.ts_event
@@ -130,7 +139,7 @@ class Admission:
             return await self._refill(first, engine.spec)
         from_ns = int(columns.ts[0]) if len(columns) else before_ns
         self._read[instrument] = columns
-        self._inbox.put_command(FeaturesRebuilt(0, instrument, from_ns, before_ns))
+        self._tell(FeaturesRebuilt(0, instrument, from_ns, before_ns))
         self._release(instrument)
         return None
 

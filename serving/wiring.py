@@ -127,7 +127,13 @@ async def open_runtime(
         await asyncio.to_thread(kernel.prepare)
         store = TickStore(config.storage.ticks)
         admission = Admission(
-            instruments, features, store, live.inbox, config.market.ring_capacity, live.wake
+            instruments,
+            features,
+            store,
+            live.inbox,
+            config.market.ring_capacity,
+            live.wake,
+            live.tell,
         )
         stack.push_async_callback(admission.close)
         pool = ModelPool([row.symbol for row in instruments])
