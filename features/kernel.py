@@ -48,7 +48,7 @@ def fresh_state(spec: FeatureSpec, plan: Plan, pip: float) -> tuple[I8, F8]:
     ints, state = np.zeros(N_KERNEL_INTS, np.int64), np.zeros(plan.n_state)
     ints[WARMUP] = spec.warmup
     # A bar length of zero tells the kernel that every quote is a sample.
-    ints[BAR_NS] = spec.bar_ns if spec.cadence is Cadence.BAR else 0
+    ints[BAR_NS] = spec.bar_ns if spec.cadence == Cadence.BAR else 0
     state[PIP] = pip
     return ints, state
 

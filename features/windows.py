@@ -5,9 +5,8 @@ built that way cancels on quiet prices. Here the samples fall into blocks of n: 
 of the block before (its aggregates are worked out once, when that block ends) joined with a prefix
 of the current one (van Herk 1992, Gil and Werman 1993). Each sample enters a few additions only.
 
-Every state slice is all zeros when fresh. Steps return NaN until the window is full.
-A slice begins at `base` (slicing arrays costs 100 ns a block, adding an offset nothing): first the
-position in the current block, then 1 once a block has ended.
+A slice of the state begins at `base` and is all zeros when fresh: first the position in the current
+block, then 1 once a block has ended. Steps return NaN until the window is full.
 """
 
 import math

@@ -113,7 +113,7 @@ def test_the_leak_check_of_nothing_warm_is_not_a_pass(make_minutes):
 
 
 def test_a_stream_begun_elsewhere_converges_after_warm_up(make_minutes):
-    # What the wash-out of seeds is for: a later start gives the same row to about 1e-5.
+    # What the wash-out of seeds is for: a much later start gives the same row.
     columns = make_minutes(2_000)
     spec = spec_named("core-bar")
     engine = FeatureEngine(spec, (1e-4,))
