@@ -8,7 +8,7 @@ from models.inference.heap import calibrate
 
 F8 = NDArray[np.float64]
 
-MIN_ROWS = 50
+MIN_LABELS = 10.0
 _MAX_STEPS = 100
 
 
@@ -37,7 +37,9 @@ class Calibration(msgspec.Struct, frozen=True):
         return calibrate(np.ascontiguousarray(margins, np.float64), self.slope, self.offset)
 
 
-def fit_platt(margins: NDArray[np.floating], up: NDArray[np.bool_]) -> Calibration:
+def fit_platt(
+    margins: NDArray[np.floating], up: NDArray[np.bool_], weight: F8 | None = None
+) -> Calibration:
     """Fit slope and offset by maximum likelihood.
 
     Newton's method with the smoothed targets of Platt (1999) as corrected by Lin, Lin and Weng,
@@ -50,23 +52,26 @@ def fit_platt(margins: NDArray[np.floating], up: NDArray[np.bool_]) -> Calibrati
         Log-odds of the model.
     up : bool[k]
         Outcomes.
+    weight : float64[k], optional
+        Weights whose sum is the number of independent labels (`models.labels.uniqueness`); fewer of
+        them draw the targets further away from 0 and 1. Ones when absent.
 
     Returns
     -------
     Calibration
-        Identity when the rows cannot carry a fit (under `MIN_ROWS`, one class only, constant
+        Identity when the rows cannot carry a fit (under `MIN_LABELS`, one class only, constant
         margins, no convergence). The base rate when the slope is not positive: later data says that
         the margins order nothing, and neither trusting them as they are nor turning them upside
         down would be honest.
     """
-    n_up = int(np.count_nonzero(up))
-    n_down = len(up) - n_up
     x = np.asarray(margins, np.float64)
-    if len(up) < MIN_ROWS or min(n_up, n_down) == 0 or float(np.ptp(x)) < 1e-9:
+    w = np.ones(len(x)) if weight is None else weight
+    n_up, n_down = float(w[up].sum()), float(w[~up].sum())
+    if n_up + n_down < MIN_LABELS or min(n_up, n_down) == 0.0 or float(np.ptp(x)) < 1e-9:
         return Calibration()
     target = np.where(up, (n_up + 1.0) / (n_up + 2.0), 1.0 / (n_down + 2.0))
     prior = float(np.log((n_up + 1.0) / (n_down + 1.0)))
-    fitted = _newton(x, target, prior)
+    fitted = _newton(x, target, w, prior)
     if fitted is None or not np.isfinite(fitted).all():
         return Calibration()
     if fitted[0] <= 0.0:
@@ -74,35 +79,35 @@ def fit_platt(margins: NDArray[np.floating], up: NDArray[np.bool_]) -> Calibrati
     return Calibration("platt", {"slope": float(fitted[0]), "offset": float(fitted[1])})
 
 
-def _loss(x: F8, target: F8, at: F8) -> float:
+def _loss(x: F8, target: F8, w: F8, at: F8) -> float:
     z = at[0] * x + at[1]
-    return float(np.sum(np.logaddexp(0.0, z) - target * z))
+    return float(np.sum(w * (np.logaddexp(0.0, z) - target * z)))
 
 
-def _newton(x: F8, target: F8, start: float) -> F8 | None:
+def _newton(x: F8, target: F8, w: F8, start: float) -> F8 | None:
     """Minimise the cross-entropy; None when it does not settle."""
     at = np.array([0.0, start])
     design = np.stack([x, np.ones_like(x)])
     for _ in range(_MAX_STEPS):
         p = 1.0 / (1.0 + np.exp(-np.clip(at @ design, -700.0, 700.0)))
-        gradient = design @ (p - target)
-        if float(np.abs(gradient).max()) < 1e-8 * len(x):
+        gradient = design @ (w * (p - target))
+        if float(np.abs(gradient).max()) < 1e-8 * w.sum():
             return at
-        hessian = (design * (p * (1.0 - p))) @ design.T + 1e-12 * np.eye(2)
+        hessian = (design * (w * p * (1.0 - p))) @ design.T + 1e-12 * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
-        scale = _backtrack(x, target, at, step)
+        scale = _backtrack(x, target, w, at, step)
         if scale == 0.0:
-            return at if float(np.abs(gradient).max()) < 1e-5 * len(x) else None
+            return at if float(np.abs(gradient).max()) < 1e-5 * w.sum() else None
         at = at - scale * step
     return None
 
 
-def _backtrack(x: F8, target: F8, at: F8, step: F8) -> float:
+def _backtrack(x: F8, target: F8, w: F8, at: F8, step: F8) -> float:
     """Largest of 1, 1/2, 1/4, ... that lowers the loss; 0 when none does."""
-    now = _loss(x, target, at)
+    now = _loss(x, target, w, at)
     scale = 1.0
     while scale > 1e-10:
-        if _loss(x, target, at - scale * step) < now:
+        if _loss(x, target, w, at - scale * step) < now:
             return scale
         scale *= 0.5
     return 0.0

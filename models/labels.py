@@ -79,10 +79,11 @@ def fixed_horizon(
 
 
 def uniqueness(ts: I8, end_ns: I8) -> F8:
-    """Sample weights: the mean over a label's rows of 1 / (labels alive then), scaled to mean 1.
+    """Sample weights: the mean over a label's rows of 1 / (labels alive then), in (0, 1].
 
     López de Prado, "Advances in Financial Machine Learning" (2018), section 4.4. Overlapping labels
-    tell the same story more than once; a tick-cadence minute would otherwise outvote a quiet hour.
+    tell the same story more than once. The weights are not scaled up: their sum is about the number
+    of independent labels, so that whatever counts evidence (regularisation, smoothing) counts that.
 
     Parameters
     ----------
@@ -93,6 +94,5 @@ def uniqueness(ts: I8, end_ns: I8) -> F8:
     share = np.concatenate([[0.0], np.cumsum(1.0 / alive)])
     first = np.searchsorted(ts, ts, side="left")
     last = np.searchsorted(ts, end_ns, side="right")
-    weight = (share[last] - share[first]) / (last - first)
-    scaled: F8 = weight / weight.mean()
-    return scaled
+    weight: F8 = (share[last] - share[first]) / (last - first)
+    return weight

@@ -21,8 +21,6 @@ from models.labels import uniqueness
 from models.validation import before, walk_forward
 
 CALIBRATION_FRACTION = 0.2
-DEFAULT_NTHREAD = 2
-
 Progress = Callable[[int, int, str], None]
 
 
@@ -80,7 +78,7 @@ def train(
     decision_config: DecisionConfig,
     pip: float,
     on_progress: Progress | None = None,
-    nthread: int = DEFAULT_NTHREAD,
+    nthread: int = 1,
 ) -> TrainingResult:
     """Evaluate by walk-forward and fit the final model, all inside the training part.
 
@@ -140,19 +138,17 @@ def fit_calibrated(part: Dataset, params: BoostedParams, embargo: int) -> Fitted
     start = round(len(part) * (1.0 - CALIBRATION_FRACTION))
     # With few rows the embargo must not eat what there is to learn from; the purge always holds.
     early = part.select(before(part.ts, part.end_ns, start, min(embargo, start // 4)))
-    boosted = fit(early.rows, early.up, params, _weights(early))
+    boosted = fit(early.rows, early.up, params, uniqueness(early.ts, early.end_ns))
     late = part.select(np.arange(start, len(part)))
     return FittedModel(
         boosted=boosted,
-        calibration=fit_platt(boosted.margins(late.rows), late.up),
+        calibration=fit_platt(
+            boosted.margins(late.rows), late.up, uniqueness(late.ts, late.end_ns)
+        ),
         expected_move_pips=float(np.mean(np.abs(part.move_pips))),
         base_rate=float(np.mean(part.up)),
         train_rows=len(part),
     )
-
-
-def _weights(part: Dataset) -> F8 | None:
-    return uniqueness(part.ts, part.end_ns) if len(part) else None
 
 
 def _score(model: FittedModel, test: Dataset) -> Scored:

@@ -32,6 +32,16 @@ def test_platt_is_at_the_minimum() -> None:
     assert abs((error * margins).mean()) < 1e-6
 
 
+def test_weights_count_independent_labels() -> None:
+    margins, up = drawn(0.7, 0.1, 500)
+    twice = fit_platt(np.repeat(margins, 2), np.repeat(up, 2), np.full(1_000, 0.5))
+    once = fit_platt(margins, up)
+    assert (twice.slope, twice.offset) == pytest.approx((once.slope, once.offset), abs=1e-6)
+    few = np.full(500, 12.0 / 500.0)
+    assert 0.0 < fit_platt(margins, up, few).slope < once.slope
+    assert fit_platt(margins, up, few / 2.0).kind == "identity"
+
+
 def test_perfectly_separated_classes_still_give_finite_numbers() -> None:
     margins = np.concatenate([np.linspace(-3, -1, 200), np.linspace(1, 3, 200)])
     found = fit_platt(margins, margins > 0)
@@ -43,7 +53,7 @@ def test_perfectly_separated_classes_still_give_finite_numbers() -> None:
 @pytest.mark.parametrize(
     ("margins", "up"),
     [
-        (np.linspace(-1, 1, 20), np.arange(20) % 2 == 0),
+        (np.linspace(-1, 1, 8), np.arange(8) % 2 == 0),
         (np.linspace(-1, 1, 200), np.ones(200, bool)),
         (np.full(200, 0.3), np.arange(200) % 2 == 0),
     ],

@@ -71,5 +71,10 @@ def test_uniqueness_equals_the_naive_mean() -> None:
             for a, b in zip(ts, end, strict=True)
         ]
     )
-    assert uniqueness(ts, end) == pytest.approx(naive_weight / naive_weight.mean())
-    assert uniqueness(ts, end).mean() == pytest.approx(1.0)
+    assert uniqueness(ts, end) == pytest.approx(naive_weight)
+
+
+def test_weights_add_up_to_the_independent_labels() -> None:
+    ts = np.arange(3_000)
+    assert uniqueness(ts, ts + 14).sum() == pytest.approx(3_000 / 15, rel=0.02)
+    assert uniqueness(ts * 100, ts * 100 + 14).tolist() == pytest.approx([1.0] * 3_000)
