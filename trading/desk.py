@@ -1,8 +1,10 @@
 """The order desk: everything of the engine that concerns orders, states and the session."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
+
+import msgspec
 
 from core.config import TradingConfig
 from core.errors import BadInput, JournalError, NotFound, OrderError, Unavailable
@@ -21,6 +23,7 @@ from trading.account import Account
 from trading.acks import Acknowledgements
 from trading.events import (
     CancelOrder,
+    Event,
     OrderEventIn,
     QuoteIn,
     SessionChanged,
@@ -127,16 +130,18 @@ class OrderDesk:
             raise NotFound(f"no order {event.client_order_id}")
         if not is_open(order):
             return
-        self._book(_own(event.client_order_id, OrderEventKind.REQUEST_CANCEL, event.now_ns, ""))
+        wish = OrderEvent(event.client_order_id, OrderEventKind.REQUEST_CANCEL, event.now_ns)
+        self._book(wish, event.now_ns)
         self._acks.asked(order, event.now_ns)
         try:
             self._broker.cancel(order)
         except Unavailable as error:
-            self._lose(order.client_order_id, event.now_ns, str(error))
+            self.pipeline.lost.append(_lost(order.client_order_id, event.now_ns, str(error)))
 
     def on_order_event(self, event: OrderEventIn) -> None:
         """Book a report of the venue; a contradiction halts."""
-        self._acks.answered(event.event.client_order_id)
+        if event.event.kind is not OrderEventKind.LOSE:
+            self._acks.answered(event.event.client_order_id)
         try:
             self._book(event.event, event.now_ns)
         except OrderError as error:
@@ -170,12 +175,27 @@ class OrderDesk:
 
     def halt(self, now_ns: int, reason: str) -> None:
         """Stop all trading but cancels and reductions until a human enables it again."""
-        self._set_state(SetTradingState(now_ns, TradingState.HALTED, reason, _ENGINE))
+        self._set_state(_halt(now_ns, reason))
 
-    def look_at_journal(self, now_ns: int) -> None:
-        """Halt once when the journal failed; latched by the journal itself."""
+    def noticed(self, now_ns: int) -> Sequence[Event]:
+        """Events that the ports show and nobody has sent."""
+        found: list[Event] = []
+        lost = self.pipeline.lost
+        if lost:
+            found.extend(OrderEventIn(now_ns, event) for event in lost)
+            lost.clear()
+        if self.pipeline.session_ready and not self._broker.ready:
+            found.append(SessionChanged(now_ns, False, "the order session is down"))
         if not self._journal.healthy and self._account.states.state is not TradingState.HALTED:
-            self.halt(now_ns, "the journal failed")
+            found.append(_halt(now_ns, "the journal failed"))
+        return found
+
+    def newest(self, submission: Submission) -> Submission:
+        """Return the submission with its order as it stands by now."""
+        order = self._account.book.get(submission.order.client_order_id)
+        if order is None or order is submission.order:
+            return submission
+        return msgspec.structs.replace(submission, order=order)
 
     def _submit(self, request: SubmitOrder, decision_id: str) -> Submission:
         submission = self.pipeline.submit(request, decision_id)
@@ -185,13 +205,12 @@ class OrderDesk:
             self._tell(OrderUpdate(submission.order, submission.refused))
         return submission
 
-    def _book(self, event: OrderEvent, now_ns: int = 0) -> None:
-        at_ns = now_ns or event.ts_event
+    def _book(self, event: OrderEvent, now_ns: int) -> None:
         rate, tape_ns = self._account.rate_for(event), self._account.tape_ns(event.fill)
         change = self._account.apply(event, rate, tape_ns)
         if change is None:
             return
-        self._note(Happened(event, at_ns, rate, tape_ns))
+        self._note(Happened(event, now_ns, rate, tape_ns))
         self._tell(OrderUpdate(change.applied.after))
         if change.applied.fill is not None and change.profit is not None:
             strategy, profit = change.applied.after.strategy, change.profit
@@ -200,7 +219,7 @@ class OrderDesk:
             )
 
     def _lose(self, client_order_id: str, now_ns: int, reason: str) -> None:
-        self._book(_own(client_order_id, OrderEventKind.LOSE, now_ns, reason))
+        self._book(_lost(client_order_id, now_ns, reason), now_ns)
 
     def _set_state(self, event: SetTradingState) -> None:
         self._note(StateChanged(event.state, event.reason, event.who, event.scope, event.now_ns))
@@ -208,10 +227,14 @@ class OrderDesk:
         self._tell(StateUpdate(event.now_ns, event.state, event.reason, event.who, event.scope))
 
     def _note(self, record: Happened | StateChanged) -> None:
-        """Journal a fact. It is a fact even if that fails; `look_at_journal` then halts."""
+        """Journal a fact. It is one even if that fails; `noticed` then halts."""
         with suppress(JournalError):
             self._journal.append(encode(record))
 
 
-def _own(client_order_id: str, kind: OrderEventKind, now_ns: int, reason: str) -> OrderEvent:
-    return OrderEvent(client_order_id, kind, now_ns, reason=reason)
+def _lost(client_order_id: str, now_ns: int, reason: str) -> OrderEvent:
+    return OrderEvent(client_order_id, OrderEventKind.LOSE, now_ns, reason=reason)
+
+
+def _halt(now_ns: int, reason: str) -> SetTradingState:
+    return SetTradingState(now_ns, TradingState.HALTED, reason, _ENGINE)

@@ -104,6 +104,10 @@ class TradingEngine:
     def process(self, event: Event) -> Submission | None:
         """Take one event; the only door.
 
+        What broker and journal show by themselves (a session that is down, an order that did not
+        leave for sure, a failed journal) is made an event of its own, taken and recorded beside
+        `event`, so that a replay with sound ports comes out the same.
+
         Returns
         -------
         Submission or None
@@ -117,13 +121,13 @@ class TradingEngine:
             For a `SetTradingState` of a malformed scope.
         """
         try:
-            return self._doors[type(event)](event)
+            self._take_noticed(event.now_ns)
+            submission = self._take(event)
+            self._take_noticed(event.now_ns)
         finally:
-            self.desk.look_at_journal(event.now_ns)
-            if self._recorder is not None:
-                self._recorder(event)
             if self._outputs:
                 self._tell()
+        return None if submission is None else self.desk.newest(submission)
 
     def on_quote(self, event: QuoteIn) -> None:
         """Walk one tick: features, predict, decide, size, risk, journal, send."""
@@ -176,6 +180,17 @@ class TradingEngine:
     def unsubscribe(self, listener: Listener) -> None:
         """Stop calling `listener`."""
         self._listeners.remove(listener)
+
+    def _take_noticed(self, now_ns: int) -> None:
+        for event in self.desk.noticed(now_ns):
+            self._take(event)
+
+    def _take(self, event: Event) -> Submission | None:
+        try:
+            return self._doors[type(event)](event)
+        finally:
+            if self._recorder is not None:
+                self._recorder(event)
 
     def _decision(
         self,

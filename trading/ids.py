@@ -1,7 +1,9 @@
 """Order and decision ids: never drawn by chance, never used twice, also after a crash."""
 
 import hashlib
+from contextlib import suppress
 
+from core.errors import JournalError
 from trading.ports import Journal
 from trading.records import IdBlock, encode
 
@@ -20,7 +22,9 @@ def client_order_id(account: str, key: str) -> str:
 class IdBlocks:
     """Counted ids in blocks that are reserved in the journal, and synced, ahead of use.
 
-    After a crash the rest of the block is given up, so that no id is ever used twice.
+    After a crash the rest of the block is given up, so that no id is ever used twice. When the
+    journal has failed, counting goes on without reservation: then no order is sent any more, and
+    decisions may still be watched.
 
     Parameters
     ----------
@@ -67,6 +71,7 @@ class IdBlocks:
 
     def _reserve(self) -> None:
         end = max(self._reserved, self._next) + self._size
-        self._journal.append(encode(IdBlock(self._prefix, end)))
-        self._journal.sync()
+        with suppress(JournalError):
+            self._journal.append(encode(IdBlock(self._prefix, end)))
+            self._journal.sync()
         self._reserved = end

@@ -21,7 +21,7 @@ from trading.account import Account
 from trading.events import SubmitOrder
 from trading.ids import client_order_id
 from trading.ports import Broker, Journal
-from trading.records import Denied, Happened, Intent, encode
+from trading.records import Denied, Intent, encode
 from trading.risk import evaluate
 from trading.risk_checks import collar_ticks
 from trading.scenarios import ScenarioTable
@@ -61,6 +61,13 @@ class OrderPipeline:
         Ports.
     scenarios : ScenarioTable or None
         Answers to the checks that do not move with the tape.
+
+    Attributes
+    ----------
+    session_ready : bool
+        What the last session event said.
+    lost : list of OrderEvent
+        LOSE events of orders that may not have left, for the desk to book.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class OrderPipeline:
         self._latencies = latencies
         self.scenarios = scenarios
         self.session_ready = False
+        self.lost: list[OrderEvent] = []
 
     def submit(self, request: SubmitOrder, decision_id: str = "") -> Submission:
         """Refuse, or reserve, journal and send; the outcome comes back as order events."""
@@ -139,7 +147,7 @@ class OrderPipeline:
             order,
             now_ns,
             account.states.of(order.account, order.strategy, symbol),
-            session_ready=self.session_ready and self._broker.ready,
+            session_ready=self.session_ready,
             journal_healthy=self._journal.healthy,
         )
         return evaluate(context, precomputed=self._precomputed(order, terms))
@@ -164,7 +172,9 @@ class OrderPipeline:
         denied = msgspec.structs.replace(
             order, status=OrderStatus.DENIED, reason=f"{refused.check}: {refused.reason}"
         )
-        self._note(Denied(denied, refused))
+        # A denial sends nothing; a journal that fails here denies the next order by itself.
+        with suppress(JournalError):
+            self._journal.append(encode(Denied(denied, refused)))
         self._account.take_denied(denied, refused)
         return Submission(denied, refused)
 
@@ -182,25 +192,19 @@ class OrderPipeline:
         self._account.take_intent(submitted)
         try:
             self._broker.send(submitted)
-        except Unavailable:
-            return Submission(self._lose(submitted, now_ns))
+        except Unavailable as error:
+            self.lost.append(
+                OrderEvent(
+                    order.client_order_id, OrderEventKind.LOSE, now_ns, reason=f"{LOST}: {error}"
+                )
+            )
+            return Submission(submitted)
         self._latencies.record("send", perf_counter_ns() - journaled)
         return Submission(submitted)
 
     def _release(self, order: Order) -> None:
         rejected = msgspec.structs.replace(order, status=OrderStatus.DENIED)
         self._account.portfolio.reserve(rejected)
-
-    def _lose(self, order: Order, now_ns: int) -> Order:
-        event = OrderEvent(order.client_order_id, OrderEventKind.LOSE, now_ns, reason=LOST)
-        self._note(Happened(event, now_ns))
-        change = self._account.apply(event)
-        return order if change is None else change.applied.after
-
-    def _note(self, record: Denied | Happened) -> None:
-        """Journal what sends nothing: a journal that fails here denies the next order by itself."""
-        with suppress(JournalError):
-            self._journal.append(encode(record))
 
 
 def _body(request: SubmitOrder) -> tuple[object, ...]:

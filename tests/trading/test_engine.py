@@ -154,6 +154,28 @@ def test_same_key_same_body_sends_once_and_other_body_conflicts(house):
     assert len(house.broker.sent) == 1
 
 
+def test_what_the_ports_show_is_recorded_as_events_of_its_own(house):
+    house.broker.up = False
+    lost = house.submit("a").order
+    event = house.recorded[-1]
+    assert (event.event.client_order_id, event.event.kind) == (lost.client_order_id, K.LOSE)
+    house.broker.ready = False
+    house.submit("b")
+    assert [type(e).__name__ for e in house.recorded[-2:]] == ["SessionChanged", "SubmitOrder"]
+    house.journal.healthy = False
+    house.submit("c")
+    assert isinstance(house.recorded[-2], SetTradingState)
+
+
+def test_decisions_go_on_without_a_journal(house):
+    house.journal.healthy = False
+    house.engine.decision_ids.start_at(10)
+    house.engine.top_up_ids()
+    house.quote(p=0.9)
+    assert decisions(house)[-1].decision_id == "D10"
+    assert not house.broker.sent
+
+
 def test_a_session_that_breaks_in_send_leaves_the_order_unknown(house):
     house.broker.up = False
     sent = house.submit("a")
@@ -311,6 +333,17 @@ def session(house):
     house.submit("back", 20, Side.BUY, 2)
     house.fill(house.broker.sent[-1], exec_id="x4", price_ticks=149_020)
     house.submit("late", 3)
+    house.broker.up = False
+    house.submit("lost", 4)
+    house.process(
+        CancelOrder(house.now, house.account.book.by_key("PAPER", "late").client_order_id)
+    )
+    house.broker.up, house.broker.ready = True, False
+    house.quote(p=0.9)
+    house.submit("no session", 5)
+    house.broker.ready = True
+    house.process(SessionChanged(house.now, True))
+    house.submit("again", 6)
     house.process(SetTradingState(house.now, TradingState.HALTED, "enough", "ann"))
 
 

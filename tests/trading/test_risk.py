@@ -91,9 +91,12 @@ def test_2_session_down_or_not_reconciled(house):
 
 
 def test_2_sick_journal_denies_and_halts(house):
+    hold(house, 10)
     house.journal.healthy = False
-    assert refused(house.submit("a")).check == "session"
+    assert refused(house.submit("a")).check == "trading_state"
     assert house.account.states.state is TradingState.HALTED
+    no = refused(house.submit("reduce", 5, Side.SELL))
+    assert (no.check, no.reason) == ("session", "journal is not healthy")
 
 
 def test_3_unknown_and_restricted_instruments(house):
