@@ -119,10 +119,12 @@ def build_execution_report(
     Parameters
     ----------
     order : Order
-        As it stands after the event, with `venue_order_id`, `filled` and `filled_value`.
+        As it stands after the event, with `filled` and `filled_value`.
     exec_id : str
         Unique over all reports of the venue. A fill brings its own, which counts.
     """
+    if event.venue_order_id:
+        order = msgspec.structs.replace(order, venue_order_id=event.venue_order_id)
     pairs = _common(order, instrument, event.ts_event, event.quote_seq)
     pairs.append((tags.EXEC_TYPE, _EXEC_TYPES[event.kind]))
     fill = event.fill

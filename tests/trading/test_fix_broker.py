@@ -108,9 +108,11 @@ def play(script: Script, **options: object) -> None:
         with pytest.raises(Unavailable):
             broker.send(an_order())
         running = asyncio.create_task(broker.run())
-        async with asyncio.timeout(30):
-            assert await listener.heard.get() == "up"
-            await script(venue, broker, listener)
+        try:
+            async with asyncio.timeout(30):
+                assert await listener.heard.get() == "up"
+                await script(venue, broker, listener)
+        finally:
             await broker.close()
             await running
             await venue.acceptor.close()
