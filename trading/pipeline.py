@@ -1,4 +1,4 @@
-"""From an order request to the wire: idempotency, risk, reservation, journal, send."""
+"""From an order request to the wire: idempotency, risk, journal, reservation, send."""
 
 from contextlib import suppress
 from time import perf_counter_ns
@@ -87,7 +87,7 @@ class OrderPipeline:
         self.lost: list[OrderEvent] = []
 
     def submit(self, request: SubmitOrder, decision_id: str = "") -> Submission:
-        """Refuse, or reserve, journal and send; the outcome comes back as order events."""
+        """Refuse, or journal, reserve and send; the outcome comes back as order events."""
         first = self._account.book.by_key(request.account, request.key)
         if first is not None:
             return self._repeat(first, request)
@@ -180,12 +180,10 @@ class OrderPipeline:
 
     def _send(self, order: Order, now_ns: int, checked: int) -> Submission:
         submitted = msgspec.structs.replace(order, status=OrderStatus.SUBMITTED)
-        self._account.portfolio.reserve(submitted)
         try:
             self._journal.append(encode(Intent(submitted)))
         except JournalError as error:
             # Nothing left the process. Should half a record survive, the venue will not know it.
-            self._release(submitted)
             return self._deny(order, Refused("session", str(error), "healthy", "failed"))
         journaled = perf_counter_ns()
         self._latencies.record("journal", journaled - checked)
@@ -201,10 +199,6 @@ class OrderPipeline:
             return Submission(submitted)
         self._latencies.record("send", perf_counter_ns() - journaled)
         return Submission(submitted)
-
-    def _release(self, order: Order) -> None:
-        rejected = msgspec.structs.replace(order, status=OrderStatus.DENIED)
-        self._account.portfolio.reserve(rejected)
 
 
 def _body(request: SubmitOrder) -> tuple[object, ...]:

@@ -72,7 +72,7 @@ class RiskContext:
 
     @property
     def instrument(self) -> Instrument:
-        """The known instrument; an AssertionError denies."""
+        """The known instrument; without one the error denies."""
         if self.terms is None:
             raise LookupError("instrument is unknown")
         return self.terms
