@@ -136,18 +136,23 @@ class Supervisor:
         Unavailable
             When one exits or misses its deadline; the message ends with the tail of its log.
         """
-        children = [self._launch(service) for service in services]
-        for child in children:
-            self._await_ready(child)
+        self.launch(*services)
+        self.wait_ready(*(service.name for service in services))
 
-    def _launch(self, service: Service) -> _Child:
-        if service.address and _listening(service.address):
-            host, port = service.address
-            raise BadInput(f"{service.name} cannot start: {host}:{port} is already in use")
-        self._progress(service.name, "starting", 0.0)
-        child = _Child(service, self.log_of(service.name), self._root)
-        self._children[service.name] = child
-        return child
+    def launch(self, *services: Service) -> None:
+        """Start services without waiting; raises BadInput like `start`."""
+        for service in services:
+            if service.address and _listening(service.address):
+                host, port = service.address
+                raise BadInput(f"{service.name} cannot start: {host}:{port} is already in use")
+            self._progress(service.name, "starting", 0.0)
+            child = _Child(service, self.log_of(service.name), self._root)
+            self._children[service.name] = child
+
+    def wait_ready(self, *names: str) -> None:
+        """Wait until launched services are ready; raises Unavailable like `start`."""
+        for name in names:
+            self._await_ready(self._children[name])
 
     def _await_ready(self, child: _Child) -> None:
         name = child.service.name

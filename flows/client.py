@@ -246,7 +246,7 @@ def _concluded(api: PrefectApi, name: str, run_id: str, state: str) -> str:
 
 
 def reconcile(config: Config) -> int:
-    """Settle what an earlier server left behind; call it before a worker is started.
+    """Make the work pool and settle what an earlier server left behind; call it before `worker`.
 
     Runs whose worker is gone become CRASHED, and runs that a schedule planned for the time in
     between are dropped, since each would only repeat the next one.
@@ -257,6 +257,7 @@ def reconcile(config: Config) -> int:
         Number of runs settled.
     """
     api = PrefectApi(config.prefect)
+    _ensure_pool(api, config.prefect.pool)
     lost = _runs(api, {"type": {"any_": list(_UNFINISHED)}})
     for row in lost:
         state = {"type": "CRASHED", "message": "its worker was stopped"}

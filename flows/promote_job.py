@@ -8,11 +8,9 @@ from core.errors import ArtifactRefused, NotFound
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
 from features.parity import check_leaks, check_parity
 from features.spec import spec_named
-from flows.train_job import models_folder
-from models.export import model_name
 from models.inference.artifact import TOLERANCE, LoadedModel, load_verified
-from models.manifest import Manifest
-from registry.loading import RegistryReader
+from models.manifest import Manifest, model_name
+from registry.loading import RegistryReader, local_copies
 from registry.promotion import (
     Gate,
     Promotion,
@@ -58,7 +56,7 @@ def promote(
     number = version or newest_version(client, model_name(symbol))
     if number is None:
         raise NotFound(f"there is no version of {model_name(symbol)}; train one first")
-    reader = RegistryReader(config.mlflow, models_folder(config))
+    reader = RegistryReader(config.mlflow, local_copies(config.storage))
     registered = reader.version(model_name(symbol), number)
     try:
         folder = reader.fetch(registered)

@@ -14,12 +14,12 @@ from flows.figures import reliability_figure, trades_figure
 from flows.sources import Sources
 from models.card import fold_table, render
 from models.dataset import Dataset, build_dataset, spec_for
-from models.export import model_name, write_artifact
-from models.manifest import Manifest, read
+from models.export import write_artifact
+from models.manifest import Manifest, model_name, read
 from models.training import TrainingResult
 from models.training import train as fit
 from registry.lineage import code_revision
-from registry.loading import RegisteredVersion, RegistryReader
+from registry.loading import RegisteredVersion, RegistryReader, local_copies
 from registry.promotion import SOURCE_TAG
 from registry.registration import count_trials, find_version, register
 from registry.tracking import Run, connect, open_run
@@ -149,15 +149,10 @@ def _log(run: Run, manifest: Manifest, result: TrainingResult) -> None:
 
 
 def _known(config: Config, model: str, number: str) -> Trained:
-    reader = RegistryReader(config.mlflow, models_folder(config))
+    reader = RegistryReader(config.mlflow, local_copies(config.storage))
     version = reader.version(model, number)
     manifest = read(reader.fetch(version))
     return Trained(version=version, manifest=manifest, new=False, fold_table="", card="")
-
-
-def models_folder(config: Config) -> Path:
-    """Where verified copies of registered versions are kept."""
-    return config.storage.home / "models"
 
 
 def _parameters(config: Config, dataset: Dataset) -> dict[str, Any]:

@@ -9,18 +9,13 @@ from models import manifest as manifests
 from models.boosted import FAMILY, BoostedModel
 from models.dataset import Dataset
 from models.inference.artifact import CANARY_FILES, FILES, HEAP_FILES, TOLERANCE
-from models.manifest import Manifest
+from models.manifest import Manifest, model_name
 from models.training import TrainingResult
 
 F4 = np.ndarray
 
 CANARIES = 64
 _COMPARED_ROWS = 20_000
-
-
-def model_name(symbol: str) -> str:
-    """Name of the symbol's direction model in the registry."""
-    return f"direction-{symbol}"
 
 
 def write_artifact(

@@ -13,6 +13,11 @@ FILE_NAME = "manifest.json"
 _CHUNK = 1 << 20
 
 
+def model_name(symbol: str) -> str:
+    """Name of the symbol's direction model in the registry."""
+    return f"direction-{symbol}"
+
+
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SHA-256 (hex) and size in bytes of one file of the artifact."""
 

@@ -1,5 +1,6 @@
 """Where a version comes from, as tags that the registry can be searched by."""
 
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -10,12 +11,12 @@ UNKNOWN = "unknown"
 
 
 def code_revision(root: Path = _ROOT) -> str:
-    """Return the commit, ``+changes`` when the working tree differs, "unknown" without git."""
+    """Return the commit, with a hash of the changes on top of it; "unknown" without git."""
     revision = _git(root, "rev-parse", "--short=12", "HEAD")
     if not revision:
         return UNKNOWN
-    changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    return f"{revision}+changes" if changed else revision
+    changes = _git(root, "diff", "HEAD")
+    return f"{revision}+{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else revision
 
 
 def _git(root: Path, *arguments: str) -> str:

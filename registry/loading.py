@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 import urllib3
 
-from core.config import MlflowConfig
+from core.config import MlflowConfig, StorageConfig
 from core.errors import ArtifactRefused, NotFound, Unavailable
 from models.manifest import FILE_NAME, decode, file_entry
 
@@ -41,6 +41,11 @@ class RegisteredVersion(msgspec.Struct, frozen=True):
     def approved(self) -> bool:
         """Only a champion may trade."""
         return self.alias == CHAMPION
+
+
+def local_copies(config: StorageConfig) -> Path:
+    """Folder of the verified copies of registered versions."""
+    return config.home / "models"
 
 
 class RegistryReader:

@@ -97,7 +97,9 @@ def skill_gates(manifest: Manifest) -> tuple[Gate, ...]:
 def parity_gate(compared: int, *, equal: bool) -> Gate:
     """Feature rows of the stream against those of the batch; nothing compared fails as well."""
     figure = math.nan if compared == 0 else float(not equal)
-    return Gate("parity", f"stream differs from batch in {compared} rows", figure, "<=", 0.0)
+    return Gate(
+        "parity", f"1 if stream and batch differ in any of {compared} rows", figure, "<=", 0.0
+    )
 
 
 def leak_gate(tried: int, leaks: int) -> Gate:

@@ -25,7 +25,7 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture(autouse=True)
 def _short_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
-    def simulate(*_: object) -> Simulated:
+    def simulate(*_: object, days: float) -> Simulated:
         bid = 1.1 + np.arange(N) * 1e-5
         return Simulated(from_ticks(np.arange(N) * 10**9, bid, bid + 1e-4), None)  # type: ignore[arg-type]
 
