@@ -47,6 +47,14 @@ def check_origin(message: Message) -> None:
         raise FixFieldError(tags.ORIG_SENDING_TIME, tags.SENDING_TIME_ACCURACY, text)
 
 
+def new_number(message: Message, least: int) -> int:
+    """NewSeqNo of a SequenceReset; raises FixFieldError when it is below `least`."""
+    following = message.integer(tags.NEW_SEQ_NO)
+    if following < least:
+        raise FixFieldError(tags.NEW_SEQ_NO, tags.VALUE_INCORRECT, "must not go back")
+    return following
+
+
 def patience_secs(state: SessionState, config: SessionConfig) -> float:
     """How long `state` may last; 0 is for ever."""
     return {

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -61,6 +62,7 @@ class Link(asyncio.Protocol):
         self._commit_on_return = commit_on_return
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._waiting: deque[Event] = deque()
         self._reason = ""
         self.was_up = False
         self.writable = True
@@ -87,8 +89,13 @@ class Link(asyncio.Protocol):
         return seq
 
     def commit(self) -> None:
-        """Make durable that everything handed over so far was dealt with."""
-        self.session.processed()
+        """Make durable that everything handed over so far was dealt with.
+
+        Also from within a call: what came in the same read and was not handed over yet is left out.
+        """
+        waiting = (event for event in self._waiting if isinstance(event, AppMessage))
+        first = next(waiting, None)
+        self.session.processed(None if first is None else first.message.integer(tags.MSG_SEQ_NUM))
 
     def logout(self, text: str = "") -> None:
         """Begin an orderly end."""
@@ -147,12 +154,14 @@ class Link(asyncio.Protocol):
         try:
             action()
         except RecoverableError as error:
+            self._waiting.clear()
             self._reason = str(error)
             self.abort(self._reason)
 
     def _take(self, events: list[Event]) -> None:
-        for event in events:
-            self._hand_over(event)
+        self._waiting.extend(events)
+        while self._waiting:
+            self._hand_over(self._waiting.popleft())
         if self._commit_on_return:
             self.session.processed()
 

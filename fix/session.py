@@ -18,7 +18,13 @@ from collections.abc import Callable
 from core.clock import Clock
 from core.errors import FixFieldError, Unavailable
 from fix import tags
-from fix.checks import check_origin, identity_fault, logon_problem, patience_secs
+from fix.checks import (
+    check_origin,
+    identity_fault,
+    logon_problem,
+    new_number,
+    patience_secs,
+)
 from fix.codec import BEGIN_STRING, FrameDecoder, Message
 from fix.events import (
     AppMessage,
@@ -102,8 +108,6 @@ class FixSession:
         """Number that the next message will get."""
         return self._store.next_out
 
-    # --- connection ---
-
     def connect(self) -> None:
         """Begin on a fresh connection; an initiator's Logon becomes outgoing."""
         self.disconnected()
@@ -131,8 +135,6 @@ class FixSession:
         self.disconnected()
         self._store.close()
 
-    # --- bytes and time in ---
-
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes as they came from the socket."""
         events: list[Event] = []
@@ -144,10 +146,17 @@ class FixSession:
             self._take(message, events)
         return events
 
-    def processed(self) -> None:
-        """Everything that `receive` returned so far has been dealt with: make that durable."""
-        if self._next_in != self._store.next_in:
-            self._store.save_in(self._next_in)
+    def processed(self, below: int | None = None) -> None:
+        """Make durable that messages were dealt with: all that `receive` returned, or a part.
+
+        Parameters
+        ----------
+        below : int, optional
+            Number of the first message that was returned but not dealt with yet.
+        """
+        upto = self._next_in if below is None else min(below, self._next_in)
+        if upto > self._store.next_in:
+            self._store.save_in(upto)
 
     def on_timer(self) -> list[Event]:
         """Send heartbeats and give up on a silent peer; call about once a second."""
@@ -170,8 +179,6 @@ class FixSession:
             self._sender.send(tags.TEST_REQUEST, b"112=TEST-%d\x01" % self._store.next_out)
         if now - self._sender.last_sent >= self._heartbeat_ns:
             self._sender.send(tags.HEARTBEAT, b"")
-
-    # --- messages and bytes out ---
 
     def send_app(self, msg_type: bytes, body: bytes) -> int:
         """Send an application message with pre-encoded body fields; return its number.
@@ -198,8 +205,6 @@ class FixSession:
         if self.live:
             self._sender.logout(text)
             self._enter(S.LOGOUT_SENT)
-
-    # --- one message in ---
 
     def _take(self, message: Message, events: list[Event]) -> None:
         if message.begin_string != BEGIN_STRING:
@@ -269,16 +274,11 @@ class FixSession:
     def _take_reset(self, message: Message, events: list[Event]) -> None:
         """SequenceReset-Reset: its own number does not count."""
         try:
-            following = message.integer(tags.NEW_SEQ_NO)
-            if following < self._next_in:
-                raise FixFieldError(tags.NEW_SEQ_NO, tags.VALUE_INCORRECT, "lowers the number")
+            self._next_in = new_number(message, self._next_in)
         except FixFieldError as error:
             self.reject(message, error)
-            return
-        self._next_in = following
-        self._drain(events)
-
-    # --- sequence ---
+        else:
+            self._drain(events)
 
     def _sequence(self, message: Message, seq: int, events: list[Event]) -> None:
         if seq == self._next_in:
@@ -353,7 +353,7 @@ class FixSession:
         elif kind == tags.RESEND_REQUEST:
             self._sender.resend(message)
         elif kind == tags.SEQUENCE_RESET:
-            self._take_gap_fill(message, seq)
+            self._next_in = new_number(message, seq + 1)
         elif kind == tags.LOGOUT:
             self._take_logout(message, events)
         elif kind == tags.LOGON:
@@ -363,12 +363,6 @@ class FixSession:
             text = message.get(tags.TEXT).decode("latin-1")
             events.append(PeerReject(message.integer(tags.REF_SEQ_NUM), tag, text))
 
-    def _take_gap_fill(self, message: Message, seq: int) -> None:
-        following = message.integer(tags.NEW_SEQ_NO)
-        if following <= seq:
-            raise FixFieldError(tags.NEW_SEQ_NO, tags.VALUE_INCORRECT, "does not lie ahead")
-        self._next_in = following
-
     def _take_logout(self, message: Message, events: list[Event]) -> None:
         events.append(LoggedOut(message.get(tags.TEXT).decode("latin-1")))
         if self.state in _LIVE:
@@ -377,8 +371,6 @@ class FixSession:
             self._enter(S.AWAITING_CLOSE)
         else:
             self._end("logged out", events)
-
-    # --- ends ---
 
     def _refuse(self, text: str, events: list[Event]) -> None:
         """Say why in a Logout and end the session."""

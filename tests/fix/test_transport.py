@@ -182,6 +182,32 @@ def test_bytes_sent_before_the_end_of_a_connection_are_handed_over_before_it_is_
     play(script)
 
 
+def test_a_commit_between_two_messages_of_one_read_leaves_the_second_out() -> None:
+    async def script(scene: Scene) -> None:
+        store = MemoryStore()
+        agreed = SessionConfig(sender="VENUE", target="US", role=Role.ACCEPTOR)
+        committed: list[int] = []
+
+        def note(link: Link, message: Message) -> None:
+            link.commit()
+            committed.append(store.next_in)
+
+        us = Recorder()
+        us.act = note
+        link = Link(FixSession(agreed, store, scene.clock), us, commit_on_return=False)
+        peer = scene.session()
+        peer.connect()
+        link.session.connect()
+        link.data_received(peer.take_outgoing())
+        peer.receive(link.session.take_outgoing())
+        for text in (b"58=a\x01", b"58=b\x01", b"58=c\x01"):
+            peer.send_app(b"D", text)
+        link.data_received(peer.take_outgoing())
+        assert committed == [3, 4, 5]
+
+    play(script)
+
+
 def test_a_message_that_the_application_refuses_is_rejected_and_the_session_lives() -> None:
     async def script(scene: Scene) -> None:
         def refuse(link: Link, message: Message) -> None:

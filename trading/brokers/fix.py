@@ -155,7 +155,8 @@ class FixBroker:
 
     def commit(self) -> None:
         """Everything that the listener was given has been dealt with; see `commit_on_return`."""
-        self._session.processed()
+        if self._link is not None:
+            self._link.commit()
 
     def load_templates(self, templates: Iterable[OrderTemplate]) -> None:
         """Take templates that were encoded ahead, for orders that they fit."""
