@@ -199,9 +199,11 @@ class Runtime:
 
     def readiness(self) -> ReadyView:
         """Name what is missing before orders can flow."""
+        marks = self.engine.account.marks
         missing = {
             "journal": self.engine_journal_healthy,
             "market data": self.session.feed_up,
+            "a quote": any(marks.quote(row.id) for row in self._instruments),
             "order session": self.session.ready,
             "a model": any(self._pool.current(row.id) for row in self._instruments),
         }

@@ -42,6 +42,7 @@ from models.export import write_artifact
 from models.training import train
 from registry.loading import RegisteredVersion
 from storage.parquet import TickStore
+from tests.e2e.wiretap import WireTap
 from trading.decision import decide
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -198,7 +199,11 @@ class Platform:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.venue = Process(config, "venue", "--symbol", SYMBOL)
+        venue_port = free_port()
+        self.tap = WireTap(venue_port)
+        at_venue = replace(config, fix=replace(config.fix, port=venue_port))
+        config = replace(config, fix=replace(config.fix, port=self.tap.port))
+        self.venue = Process(at_venue, "venue", "--symbol", SYMBOL)
         self.serving = Process(config, "serve")
         self.client = Client(config)
 
@@ -217,6 +222,7 @@ class Platform:
     def stop(self) -> None:
         self.serving.stop()
         self.venue.stop()
+        self.tap.close()
 
 
 @contextmanager
