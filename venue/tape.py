@@ -66,6 +66,11 @@ class Tape:
         return len(self._owner)
 
     @property
+    def columns(self) -> dict[int, QuoteColumns]:
+        """Quotes on the tape by instrument id; row i has ``seq`` i + 1."""
+        return {key: rows[slice(0, self._counts[key])] for key, rows in self._columns.items()}
+
+    @property
     def position(self) -> int:
         """Quotes taken so far."""
         return self._position

@@ -1,0 +1,206 @@
+"""The venue of a recorded session, run again: same tape, same arrivals, same matching.
+
+What the recording says about the venue is only *when*: at which tape position an order or a cancel
+arrived, and between which other events its reports came. What happened to the order is matched
+anew, and must come out as recorded.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from core.columns import QuoteColumns
+from core.config import VenueConfig
+from core.instruments import InstrumentTable
+from core.types import Order, OrderEvent, OrderEventKind, OrderStatus, Quote
+from venue.matching import BookEntry, MatchingEngine, venue_order
+
+K = OrderEventKind
+_ARRIVED = frozenset({K.ACCEPT, K.REJECT})
+_STANDS_FOR = {
+    OrderStatus.ACCEPTED: K.ACCEPT,
+    OrderStatus.PARTIALLY_FILLED: K.ACCEPT,
+    OrderStatus.FILLED: K.ACCEPT,
+    OrderStatus.CANCELED: K.CANCEL,
+    OrderStatus.REJECTED: K.REJECT,
+}
+
+
+class _Command(NamedTuple):
+    """An order, or the cancel of one, with the tape position at which it arrives."""
+
+    seq: int
+    order: Order
+    cancels: bool
+
+
+class VenueTwin:
+    """A broker in process that answers as the recorded venue did; satisfies `trading.ports.Broker`.
+
+    Parameters
+    ----------
+    tape : mapping of instrument id to QuoteColumns
+        What the venue had on its tape, from its first quote to its last.
+    instruments : InstrumentTable
+    config : VenueConfig
+        Of the recorded venue: seed and ratios.
+    reports : iterable of OrderEvent
+        The venue's reports of the whole session, and of earlier ones that it recovered from.
+
+    Attributes
+    ----------
+    differences : list of str
+        Where the twin did not do what the recording says.
+    """
+
+    def __init__(
+        self,
+        tape: Mapping[int, QuoteColumns],
+        instruments: InstrumentTable,
+        config: VenueConfig,
+        reports: Iterable[OrderEvent],
+    ) -> None:
+        self.differences: list[str] = []
+        self.matching = MatchingEngine(instruments, config)
+        self._tape = tape
+        self._quotes = {key: rows.quotes(key) for key, rows in tape.items()}
+        self._lengths = {key: len(rows) for key, rows in tape.items()}
+        self._at = dict.fromkeys(tape, 0)
+        self._commands: dict[int, list[_Command]] = defaultdict(list)
+        self._orders: dict[str, Order] = {}
+        self._coming: dict[str, deque[OrderEvent]] = defaultdict(deque)
+        self._told: dict[str, list[OrderEvent]] = defaultdict(list)
+        self._recorded: dict[str, list[OrderEvent]] = defaultdict(list)
+        for report in reports:
+            self._recorded[report.client_order_id].append(report)
+
+    # --- trading.ports.Broker ---
+
+    @property
+    def ready(self) -> bool:
+        """Always: the recording's session events say when the real session was not."""
+        return True
+
+    def send(self, order: Order) -> None:
+        """Let the order arrive where the recording has it; one without a trace never arrives."""
+        if order.client_order_id in self._orders:
+            return
+        self._orders[order.client_order_id] = order
+        for report in self._recorded[order.client_order_id]:
+            if report.kind in _ARRIVED:
+                # Position 0: refused before it reached the book, or never there.
+                if report.quote_seq:
+                    self._schedule(_Command(report.quote_seq, order, cancels=False))
+                return
+
+    def cancel(self, order: Order) -> None:
+        """Let the cancel arrive where the order ended; one that came later changed nothing."""
+        told = len(self._told[order.client_order_id])
+        for report in self._recorded[order.client_order_id][told:]:
+            if report.kind is K.CANCEL:
+                self._schedule(_Command(report.quote_seq, order, cancels=True))
+                return
+
+    def request_status(self, order: Order) -> None:
+        """Do nothing: the answer is in the recording."""
+
+    # --- reports ---
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return an order that was sent here."""
+        return self._orders.get(client_order_id)
+
+    def report(self, recorded: OrderEvent) -> OrderEvent | None:
+        """Return the twin's own report in the place of a recorded one.
+
+        None when the twin has nothing of the kind, which is a difference.
+        """
+        name = recorded.client_order_id
+        order = self._orders.get(name)
+        if order is None:
+            self._differ(recorded, "no such order was sent")
+            return None
+        self._run_to(order.instrument, recorded.quote_seq)
+        own = self._matched(recorded)
+        self._told[name].append(recorded)
+        if own is None:
+            self._differ(recorded, f"the twin has {self._standing(name)}")
+        elif _essence(own) != _essence(recorded):
+            self._differ(recorded, f"the twin has {own}")
+        return own
+
+    def quote(self, quote: Quote) -> None:
+        """Compare a recorded quote with the tape."""
+        rows, at = self._tape.get(quote.instrument), quote.seq - 1
+        if rows is None or not 0 <= at < len(rows):
+            self.differences.append(f"quote {quote}: not on the tape")
+        elif (rows.ts[at], rows.bid[at], rows.ask[at]) != (quote.ts_event, quote.bid, quote.ask):
+            self.differences.append(f"quote {quote}: the tape has {rows.bid[at]} {rows.ask[at]}")
+
+    def _matched(self, recorded: OrderEvent) -> OrderEvent | None:
+        """Next report that is due for the order, or an earlier or present one told again."""
+        name = recorded.client_order_id
+        if recorded.kind is K.REJECT_CANCEL:
+            entry = self.matching.status(name)
+            return None if entry is not None and entry.is_open else recorded
+        coming = self._coming[name]
+        if coming and _kind(coming[0]) == _kind(recorded):
+            return coming.popleft()
+        for earlier in self._told[name]:
+            if _essence(earlier) == _essence(recorded):
+                return earlier
+        if recorded.kind is _STANDS_FOR.get(self._standing(name)):
+            return recorded  # the answer to a status request
+        return None
+
+    def _standing(self, name: str) -> OrderStatus:
+        entry: BookEntry | None = self.matching.status(name)
+        return OrderStatus.REJECTED if entry is None else entry.status
+
+    def _differ(self, recorded: OrderEvent, text: str) -> None:
+        self.differences.append(f"venue report {recorded}: {text}")
+
+    # --- tape ---
+
+    def _schedule(self, command: _Command) -> None:
+        instrument = command.order.instrument
+        if command.seq < self._at.get(instrument, 0):
+            name = command.order.client_order_id
+            self.differences.append(
+                f"order {name} arrives at {command.seq}, the tape is at {self._at[instrument]}"
+            )
+        self._commands[instrument].append(command)
+        self._arrive(instrument)
+
+    def _run_to(self, instrument: int, seq: int) -> None:
+        while self._at.get(instrument, seq) < min(seq, self._lengths[instrument]):
+            quote = next(self._quotes[instrument])
+            self._at[instrument] = quote.seq
+            self._keep(self.matching.on_quote(quote))
+            if quote.seq == self._lengths[instrument]:
+                self._keep(self.matching.end_of_tape(instrument))
+            self._arrive(instrument)
+
+    def _arrive(self, instrument: int) -> None:
+        due = [c for c in self._commands[instrument] if c.seq <= self._at.get(instrument, 0)]
+        for command in due:
+            self._commands[instrument].remove(command)
+            name = command.order.client_order_id
+            if command.cancels:
+                self._keep(self.matching.cancel(name))
+            else:
+                self._keep(self.matching.submit(venue_order(command.order)))
+
+    def _keep(self, events: list[OrderEvent]) -> None:
+        for event in events:
+            if event.kind is not K.REJECT_CANCEL:
+                self._coming[event.client_order_id].append(event)
+
+
+def _kind(event: OrderEvent) -> tuple[OrderEventKind, str]:
+    return event.kind, event.fill.exec_id if event.fill else ""
+
+
+def _essence(event: OrderEvent) -> tuple[object, ...]:
+    """Leave out what decides nothing: words and the venue's own id."""
+    return (event.client_order_id, event.kind, event.ts_event, event.quote_seq, event.fill)
