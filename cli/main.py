@@ -92,9 +92,9 @@ def backtest(
     ] = None,
 ) -> None:
     """Trade the held-out quotes with the serving model, or replay a recorded session."""
-    from cli.backtest import run_backtest
+    from cli.backtest import run_command
 
-    raise typer.Exit(run_backtest(symbol, session))
+    raise typer.Exit(run_command(symbol, session))
 
 
 @app.command()

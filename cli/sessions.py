@@ -1,0 +1,135 @@
+"""Recorded sessions: what they came to, and whether a replay comes to the same."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from backtest.outcome import Comparison, Outcome, outcome_from_journal
+from backtest.replay import StoredParts, fresh_account, replay_recording
+from backtest.report import Report, make_report
+from core import hash_chain
+from core.config import Config
+from core.errors import BadInput, NotFound
+from core.instruments import InstrumentTable
+from core.types import Decision
+from models.inference.artifact import LoadedModel, load_verified
+from models.manifest import FILE_NAME, file_entry
+from serving.homes import Homes, homes_of
+from storage.parquet import TickStore
+from storage.sqlite import Ledger
+from trading.recording import SessionHeader, SessionReader
+from venue.server import VenueStatus, read_status
+from venue.tape import read_parts
+
+_EVERY_DECISION = 1 << 31
+
+
+class Replayed(NamedTuple):
+    """A session as it was, as the replay has it, and how they compare."""
+
+    session: Outcome
+    replay: Outcome
+    comparison: Comparison
+    report: Report
+
+
+def newest_session(config: Config) -> Path:
+    """Return the configured account's newest recording; raises NotFound when there is none."""
+    account = config.trading.account
+    named = re.compile(rf"{re.escape(account)}-\d{{8}}-\d{{6}}-\d{{9}}\.events")
+    folder = homes_of(config).sessions
+    found = [path for path in sorted(folder.glob("*.events")) if named.fullmatch(path.name)]
+    if not found:
+        raise NotFound(f"account {account} has no recorded session under {folder}")
+    return found[-1]
+
+
+def replay_session(config: Config, path: Path) -> Replayed:
+    """Replay a recording on the stored tape and compare it with journal and ledger.
+
+    Raises
+    ------
+    BadInput
+        When the file is no recording, or the tape it was traded on is not stored any more.
+    """
+    if not path.is_file():
+        raise BadInput(f"there is no recording {path}")
+    reader = SessionReader(path)
+    header = reader.header
+    config = replace(config, trading=header.trading)
+    homes = homes_of(config)
+    following = _next_header(path, header)
+    expected = outcome_from_journal(
+        _records(homes, following), fresh_account(header), _decisions(config, header, following)
+    )
+    instruments = InstrumentTable(header.instruments)
+    store = TickStore(config.storage.ticks)
+    status = _status(homes)
+    tape = read_parts(store, instruments, status.parts).columns
+    parts = StoredParts(instruments, store, lambda name, version: _model(homes, name, version))
+    comparison, outcome = replay_recording(reader, expected, tape, status.venue, parts)
+    report = make_report(outcome, tape, instruments, header.costs)
+    return Replayed(expected, outcome, comparison, report)
+
+
+def _next_header(path: Path, header: SessionHeader) -> SessionHeader | None:
+    """Header of the account's session after this one, which says where this one's records end."""
+    later = [other for other in sorted(path.parent.glob("*.events")) if other.name > path.name]
+    for other in later:
+        found = SessionReader(other).header
+        if found.trading.account == header.trading.account:
+            return found
+    return None
+
+
+def _records(homes: Homes, following: SessionHeader | None) -> list[bytes]:
+    """Journal records up to the end of the session; read without taking the journal's lock."""
+    if following is not None:
+        return list(following.recovered)
+    file = homes.journal / "journal.log"
+    if not file.is_file():
+        raise BadInput(f"there is no journal {file} to compare with")
+    return list(_payloads(file))
+
+
+def _payloads(file: Path) -> Iterator[bytes]:
+    try:
+        for record in hash_chain.decode(file.read_bytes()):
+            yield record.payload
+    except hash_chain.BrokenRecord as broken:
+        if not broken.torn:
+            raise BadInput(f"{file}: {broken}") from None
+
+
+def _decisions(
+    config: Config, header: SessionHeader, following: SessionHeader | None
+) -> list[Decision]:
+    """Decisions of the session from the ledger, in the order they were taken."""
+    end = following.decision_base if following is not None else _EVERY_DECISION << 20
+    with Ledger(config.storage.ledger) as ledger:
+        stored = ledger.decisions(limit=_EVERY_DECISION)
+    numbered = {int(row.decision_id.removeprefix("D")): row for row in stored}
+    last = header.decision_base
+    taken = []
+    for number in sorted(numbered):
+        if header.decision_base <= number < end and number - last <= 1:
+            taken.append(numbered[number])
+            last = number
+    return taken
+
+
+def _status(homes: Homes) -> VenueStatus:
+    status = read_status(homes.venue)
+    if status is None:
+        raise BadInput(f"the venue of the session left no status under {homes.venue}")
+    return status
+
+
+def _model(homes: Homes, name: str, version: str) -> LoadedModel:
+    """Load the local copy; it was verified against the registry when it was served."""
+    folder = homes.models / name / version
+    if not folder.is_dir():
+        raise BadInput(f"there is no local copy of {name} version {version} under {homes.models}")
+    return load_verified(folder, file_entry(folder / FILE_NAME).sha256)
