@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -258,21 +259,25 @@ def reconcile(config: Config) -> int:
     """
     api = PrefectApi(config.prefect)
     _ensure_pool(api, config.prefect.pool)
-    lost = _runs(api, {"type": {"any_": list(_UNFINISHED)}})
-    for row in lost:
-        state = {"type": "CRASHED", "message": "its worker was stopped"}
-        api.call("POST", f"/flow_runs/{row['id']}/set_state", {"state": state, "force": True})
-    missed = [row for row in _runs(api, {"type": {"any_": ["SCHEDULED"]}}) if _is_late(row)]
-    for row in missed:
-        api.call("DELETE", f"/flow_runs/{row['id']}")
-    return len(lost) + len(missed)
+    settled = 0
+    while lost := _runs(api, {"state": {"type": {"any_": list(_UNFINISHED)}}}):
+        for row in lost:
+            _set_crashed(api, row["id"])
+        settled += len(lost)
+    now = datetime.now(UTC).isoformat()
+    missed = {"type": {"any_": ["SCHEDULED"]}}
+    while late := _runs(api, {"state": missed, "expected_start_time": {"before_": now}}):
+        for row in late:
+            api.call("DELETE", f"/flow_runs/{row['id']}")
+        settled += len(late)
+    return settled
 
 
-def _runs(api: PrefectApi, state: dict[str, Any]) -> list[dict[str, Any]]:
-    wanted = {"flow_runs": {"state": state}, "limit": 200}
-    found: list[dict[str, Any]] = api.call("POST", "/flow_runs/filter", wanted)
+def _set_crashed(api: PrefectApi, run_id: str) -> None:
+    state = {"type": "CRASHED", "message": "its worker was stopped"}
+    api.call("POST", f"/flow_runs/{run_id}/set_state", {"state": state, "force": True})
+
+
+def _runs(api: PrefectApi, chosen: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.call("POST", "/flow_runs/filter", {"flow_runs": chosen})
     return found
-
-
-def _is_late(row: dict[str, Any]) -> bool:
-    return float(row.get("estimated_start_time_delta") or 0.0) > 0.0

@@ -43,12 +43,12 @@ def test_experiment_run_version_and_alias_are_listed_and_the_alias_moves(
     client: MlflowClient, mlflow_server: Config, artifact: Artifact, tmp_path: Path
 ) -> None:
     config = mlflow_server
-    model = "direction-GBPUSD"
+    model = "direction-FIRST"
     reader = RegistryReader(config.mlflow, tmp_path / "models")
     with pytest.raises(NotFound, match="no model"):
         reader.resolve_serving(model)
 
-    folder, first_hash = artifact(b"one", model=model, symbol="GBPUSD")
+    folder, first_hash = artifact(b"one", model=model, symbol="FIRST")
     run_id, first = _register(client, config, folder, "key-1")
     with pytest.raises(NotFound, match="no alias"):
         reader.resolve_serving(model)
@@ -56,7 +56,7 @@ def test_experiment_run_version_and_alias_are_listed_and_the_alias_moves(
     watched = reader.resolve_serving(model)
     assert (watched.version, watched.approved, watched.manifest_sha256) == ("1", False, first_hash)
 
-    folder, second_hash = artifact(b"two", model=model, symbol="GBPUSD")
+    folder, second_hash = artifact(b"two", model=model, symbol="FIRST")
     _, second = _register(client, config, folder, "key-2")
     assert conclude(client, reader, second, [PASS]).alias == CHAMPION
     serving = reader.resolve_serving(model)
@@ -81,10 +81,10 @@ def test_experiment_run_version_and_alias_are_listed_and_the_alias_moves(
 def test_versions_are_found_by_what_they_were_made_from(
     client: MlflowClient, mlflow_server: Config, artifact: Artifact
 ) -> None:
-    model = "direction-USDJPY"
+    model = "direction-SECOND"
     assert newest_version(client, model) is None
     before = count_trials(client, mlflow_server.mlflow.experiment, "d" * 16)
-    folder, _ = artifact(model=model, symbol="USDJPY")
+    folder, _ = artifact(model=model, symbol="SECOND")
     _register(client, mlflow_server, folder, "key-a")
     _register(client, mlflow_server, folder, "key-b")
     assert find_version(client, model, {"training_key": "key-a"}) == "1"
