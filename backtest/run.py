@@ -28,7 +28,8 @@ from trading.engine import TradingEngine
 from trading.events import OrderEventIn, QuoteIn, SessionChanged, SetTradingState
 from trading.journal import MemoryJournal
 from trading.ports import FeatureSource, Predictor
-from venue.matching import MatchingEngine, venue_order
+from venue.matching import MatchingEngine
+from venue.orders import venue_order
 from venue.tape import Tape
 
 CURVE_POINTS = 2_000

@@ -13,7 +13,8 @@ from core.columns import QuoteColumns
 from core.config import VenueConfig
 from core.instruments import InstrumentTable
 from core.types import Order, OrderEvent, OrderEventKind, OrderStatus, Quote
-from venue.matching import BookEntry, MatchingEngine, venue_order
+from venue.matching import MatchingEngine
+from venue.orders import BookEntry, venue_order
 
 K = OrderEventKind
 _ARRIVED = frozenset({K.ACCEPT, K.REJECT})

@@ -15,8 +15,9 @@ from fix.link import Application
 from fix.session import FixSession
 from fix.store import FileStore, MemoryStore
 from fix.transport import Acceptor
-from venue.doors import REPLAYABLE, MarketDoor, OrderDoor
 from venue.latency import DelayQueue
+from venue.market_door import MarketDoor
+from venue.order_door import REPLAYABLE, OrderDoor
 from venue.state import Venue
 from venue.store import VenueLog
 from venue.tape import Pacer, Tape, TapePart

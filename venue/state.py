@@ -7,7 +7,8 @@ from core.errors import Conflict
 from core.instruments import InstrumentTable
 from core.types import OrderEvent, OrderEventKind, OrderStatus, Quote
 from fix.reports import UNKNOWN_ORDER
-from venue.matching import BookEntry, MatchingEngine, VenueOrder
+from venue.matching import MatchingEngine
+from venue.orders import BookEntry, VenueOrder
 from venue.store import CancelRequested, Moved, Opened, Record, Reported, Submitted, VenueLog
 from venue.tape import Tape
 

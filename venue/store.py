@@ -17,7 +17,7 @@ from typing import BinaryIO, NoReturn
 import msgspec
 
 from core.errors import BadInput, Conflict, Unavailable
-from venue.matching import VenueOrder
+from venue.orders import VenueOrder
 
 _FRAME = struct.Struct("<II")
 

@@ -32,7 +32,8 @@ from fix.session import FixSession
 from fix.store import MemoryStore, SessionStore
 from fix.templates import new_order
 from fix.transport import Application, Backoff, Initiator, Link
-from venue.matching import MatchingEngine, VenueOrder
+from venue.matching import MatchingEngine
+from venue.orders import VenueOrder
 
 MakeOrder = Callable[..., VenueOrder]
 MakeQuote = Callable[..., Quote]

@@ -17,7 +17,7 @@ from core.types import OrderEventKind, Side, TimeInForce
 from fix.reports import UNKNOWN_ORDER
 from fix.store import FileStore
 from storage.parquet import TickStore
-from venue.matching import VenueOrder
+from venue.orders import VenueOrder
 from venue.server import read_status
 
 pytestmark = pytest.mark.servers

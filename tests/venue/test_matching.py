@@ -6,7 +6,8 @@ from core.config import VenueConfig
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import OrderEvent, OrderEventKind, OrderStatus, Side, TimeInForce
 from fix.reports import UNKNOWN_ORDER
-from venue.matching import TOO_LATE, MatchingEngine, fate
+from venue.matching import TOO_LATE, MatchingEngine
+from venue.orders import fate
 
 K = OrderEventKind
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from core.config import VenueConfig
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import OrderEvent, OrderEventKind, Side, TimeInForce, tick
-from venue.matching import MatchingEngine, VenueOrder, fate
+from venue.matching import MatchingEngine
+from venue.orders import VenueOrder, fate
 
 K = OrderEventKind
 CONFIG = VenueConfig(partial_ratio=0.5, reject_ratio=0.1)

@@ -14,7 +14,7 @@ from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import OrderEventKind, OrderStatus, Side, TimeInForce
 from fix.reports import UNKNOWN_ORDER
 from fix.store import MemoryStore
-from venue.matching import VenueOrder
+from venue.orders import VenueOrder
 from venue.server import VenueServer, read_status
 from venue.tape import Tape
 

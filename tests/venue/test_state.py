@@ -12,7 +12,7 @@ from core.errors import BadInput, Conflict
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import OrderEventKind, OrderStatus, Side, TimeInForce
 from fix.reports import UNKNOWN_ORDER
-from venue.matching import VenueOrder
+from venue.orders import VenueOrder
 from venue.state import Venue
 from venue.store import Moved, VenueLog
 from venue.tape import Tape
