@@ -77,11 +77,12 @@ def serve() -> None:
 @app.command()
 def venue(
     symbol: Annotated[list[str] | None, typer.Option(help="Instruments on the tape.")] = None,
+    quotes: Annotated[int, typer.Option(min=0, help="Length of the tape; 0 is all.")] = 0,
 ) -> None:
     """Run the simulated venue on the stored, held-out quotes."""
     from cli.venue import run_venue
 
-    run_venue(symbol or [])
+    run_venue(symbol or [], quotes)
 
 
 @app.command()

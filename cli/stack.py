@@ -21,13 +21,13 @@ def serving(config: Config) -> Service:
     )
 
 
-def venue(config: Config, symbols: tuple[str, ...]) -> Service:
-    """Describe the simulated venue on the held-out tape of `symbols`."""
+def venue(config: Config, symbols: tuple[str, ...], quotes: int = 0) -> Service:
+    """Describe the simulated venue on the held-out tape of `symbols`, at most `quotes` long."""
     host, port = config.fix.host, config.fix.port
     chosen = [word for symbol in symbols for word in ("--symbol", symbol)]
     return Service(
         name="venue",
-        argv=(sys.executable, "-m", "cli.main", "venue", *chosen),
+        argv=(sys.executable, "-m", "cli.main", "venue", "--quotes", str(quotes), *chosen),
         env=environment(config),
         ready=lambda: accepts(host, port),
         address=(host, port),

@@ -15,11 +15,11 @@ from venue.server import VenueStatus, read_status
 log = logging.getLogger(__name__)
 
 
-def run_venue(symbols: Sequence[str]) -> None:
+def run_venue(symbols: Sequence[str], quotes: int) -> None:
     """Play the held-out quotes over FIX until Ctrl-C.
 
     A tape that was begun is gone on with; another one needs an account of its own, since positions
-    belong to the tape they were traded on.
+    belong to the tape they were traded on. `quotes` limits the length of a new tape; 0 is all.
     """
     set_up_logging()
     config = load_config()
@@ -28,7 +28,7 @@ def run_venue(symbols: Sequence[str]) -> None:
     if not chosen:
         raise BadInput("there are no stored quotes to play; `tickpath ingest` brings some")
     begun = read_status(folder)
-    limit = 0
+    limit = quotes
     if begun is not None and {part.symbol for part in begun.parts} == set(chosen):
         starts = {part.symbol: part.start_ns for part in begun.parts}
         limit = begun.length
