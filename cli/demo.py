@@ -38,6 +38,7 @@ from storage.parquet import TickStore
 DEFAULT_SYMBOL = "EURUSD"
 TAPE_SECS = 30.0
 MOST_QUOTES = 30_000
+DUPLICATE_WINDOW_MS = 0.1
 
 
 def run_demo(data: Path | None, symbol: str | None) -> int:
@@ -78,7 +79,8 @@ def demo_config(config: Config, symbol: str) -> Config:
         prefect=replace(config.prefect, port=free_port()),
         serving=replace(config.serving, port=free_port()),
         fix=replace(config.fix, port=free_port()),
-        risk=replace(config.risk, symbols=(symbol,)),
+        # Tape time runs many times faster than the clock, so the window shrinks with it.
+        risk=replace(config.risk, symbols=(symbol,), duplicate_window_ms=DUPLICATE_WINDOW_MS),
         trading=replace(config.trading, account=f"DEMO-{stamp}", enabled_at_start=True),
         venue=replace(config.venue, speed=0.0),
     )

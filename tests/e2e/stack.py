@@ -47,6 +47,7 @@ from trading.decision import decide
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SYMBOL = "EURUSD"
+IN_DOUBT = {"UNKNOWN", "SUBMITTED", "PENDING_CANCEL"}
 TRAINING = TrainingConfig(
     cadence="tick", horizon_secs=30.0, folds=2, embargo_samples=10, trees=20, depth=3,
     learning_rate=0.1, holdout_fraction=0.5,
@@ -189,6 +190,14 @@ class Client:
         except urllib3.exceptions.HTTPError:
             return 0, None
         return answer.status, json.loads(answer.data) if answer.data else None
+
+    def text(self, path: str) -> str:
+        return self._http.request("GET", self.url + path).data.decode()
+
+    def settled(self) -> bool:
+        """No order is on its way or in doubt."""
+        orders = self.call("GET", "/v1/orders")[1]
+        return not any(order["status"] in IN_DOUBT for order in orders)
 
     def ready(self) -> bool:
         return self.call("GET", "/readyz")[0] == 200

@@ -23,7 +23,6 @@ from venue.store import VenueLog
 from venue.tape import read_parts
 
 pytestmark = pytest.mark.servers
-IN_DOUBT = {"UNKNOWN", "SUBMITTED", "PENDING_CANCEL"}
 COUNTS = [pytest.param(5, id="5"), pytest.param(50, id="50", marks=pytest.mark.proof)]
 
 
@@ -75,10 +74,6 @@ def orders_of(running: Platform) -> list[dict[str, Any]]:
     return found
 
 
-def settled(running: Platform) -> bool:
-    return not any(order["status"] in IN_DOUBT for order in orders_of(running))
-
-
 def assert_nothing_lost(running: Platform, callers: Callers) -> None:
     """Every acknowledged order is there, under the id and with the key it was acknowledged with."""
     held = {order["key"]: order["client_order_id"] for order in orders_of(running)}
@@ -124,7 +119,7 @@ def position_lots(running: Platform) -> str:
 
 def finish(running: Platform, callers: Callers, record_property: Any) -> None:
     """Check everything at the end, when no order is on its way."""
-    until("every order settled", lambda: settled(running))
+    until("every order settled", running.client.settled)
     assert_nothing_lost(running, callers)
     orders, lots = orders_of(running), position_lots(running)
     running.stop()
@@ -149,7 +144,7 @@ def test_serving_is_killed_in_the_middle_of_orders(
             callers.burst(f"s{round_number}", running.serving.kill, pause)
             running.serving.start()
             running.await_ready()
-            until("every UNKNOWN resolved", lambda: settled(running))
+            until("every UNKNOWN resolved", running.client.settled)
             assert_nothing_lost(running, callers)
         retry_unanswered(running, callers)
         finish(running, callers, record_property)
@@ -183,6 +178,6 @@ def test_venue_is_killed_in_the_middle_of_orders(
             assert answer["check"] == "session", answer
             running.venue.start()
             running.await_ready()
-            until("every UNKNOWN resolved", lambda: settled(running))
+            until("every UNKNOWN resolved", running.client.settled)
             assert_nothing_lost(running, callers)
         finish(running, callers, record_property)
