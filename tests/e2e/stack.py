@@ -204,15 +204,15 @@ class Client:
 
 
 class Platform:
-    """Venue and serving on one home."""
+    """Venue and serving on one home, with a tap on the wire between them if wished."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, tapped: bool) -> None:
         self.config = config
-        venue_port = free_port()
-        self.tap = WireTap(venue_port)
-        at_venue = replace(config, fix=replace(config.fix, port=venue_port))
-        config = replace(config, fix=replace(config.fix, port=self.tap.port))
-        self.venue = Process(at_venue, "venue", "--symbol", SYMBOL)
+        self.venue = Process(config, "venue", "--symbol", SYMBOL)
+        self.tap: WireTap | None = None
+        if tapped:
+            self.tap = WireTap(config.fix.port)
+            config = replace(config, fix=replace(config.fix, port=self.tap.port))
         self.serving = Process(config, "serve")
         self.client = Client(config)
 
@@ -231,14 +231,15 @@ class Platform:
     def stop(self) -> None:
         self.serving.stop()
         self.venue.stop()
-        self.tap.close()
+        if self.tap is not None:
+            self.tap.close()
 
 
 @contextmanager
-def platform(made: Path, home: Path, **groups: Any) -> Iterator[Platform]:
+def platform(made: Path, home: Path, *, tapped: bool = False, **groups: Any) -> Iterator[Platform]:
     """Run venue and serving as processes; both are gone afterwards."""
     make_home(made, home)
-    running = Platform(config_for(home, **groups))
+    running = Platform(config_for(home, **groups), tapped=tapped)
     try:
         running.start()
         yield running

@@ -23,6 +23,7 @@ from venue.store import VenueLog
 from venue.tape import read_parts
 
 pytestmark = pytest.mark.servers
+SLOW_TAPE = with_venue(max_quotes_per_sec=15.0)
 COUNTS = [pytest.param(5, id="5"), pytest.param(50, id="50", marks=pytest.mark.proof)]
 
 
@@ -83,6 +84,7 @@ def assert_nothing_lost(running: Platform, callers: Callers) -> None:
 
 def assert_sent_once(running: Platform, orders: list[dict[str, Any]]) -> None:
     """Look at the wire: no order left twice, and none that the journal does not hold."""
+    assert running.tap is not None
     sent = running.tap.new_orders()
     assert sent, f"no order was sent at all: {Counter(o['reason'] for o in orders)}"
     twice = [name for name, count in sent.items() if count > 1]
@@ -137,7 +139,7 @@ def test_serving_is_killed_in_the_middle_of_orders(
     made: Path, tmp_path: Path, kills: int, record_property: Any
 ) -> None:
     rng = random.Random(kills)
-    with platform(made, tmp_path / "home", venue=with_venue(max_quotes_per_sec=15.0)) as running:
+    with platform(made, tmp_path / "home", tapped=True, venue=SLOW_TAPE) as running:
         callers = Callers(running)
         for round_number in range(kills):
             pause = rng.uniform(0.02, 0.4)
@@ -167,7 +169,7 @@ def test_venue_is_killed_in_the_middle_of_orders(
     made: Path, tmp_path: Path, kills: int, record_property: Any
 ) -> None:
     rng = random.Random(1_000 + kills)
-    with platform(made, tmp_path / "home", venue=with_venue(max_quotes_per_sec=15.0)) as running:
+    with platform(made, tmp_path / "home", tapped=True, venue=SLOW_TAPE) as running:
         callers = Callers(running)
         for round_number in range(kills):
             callers.burst(f"v{round_number}", running.venue.kill, rng.uniform(0.05, 0.3))
