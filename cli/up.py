@@ -12,7 +12,7 @@ from cli.supervisor import Supervisor
 from core.config import Config
 from core.errors import Unavailable
 from core.settings import load_config
-from flows.client import deploy_all, reconcile
+from flows.client import PrefectApi, deploy_all, reconcile
 from flows.environment import absolute
 from serving.bind import require_loopback
 
@@ -68,6 +68,7 @@ def start_all(supervisor: Supervisor, config: Config, tell: Callable[[str], None
     else:
         tell("no quotes are stored, so there is no venue; `tickpath ingest`, then start again")
     supervisor.start(stack.serving(config))
+    PrefectApi(config.prefect).start("scenarios", {})
 
 
 def start_learning(supervisor: Supervisor, config: Config, *, schedules: bool) -> None:

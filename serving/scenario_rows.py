@@ -1,6 +1,8 @@
 """Scenarios from the ledger's rows to the engine's table and the broker's templates."""
 
+import asyncio
 import logging
+import sqlite3
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +14,13 @@ from core.instruments import InstrumentTable
 from core.types import Side
 from fix.templates import OrderTemplate
 from storage.sqlite import Ledger
+from trading.brokers.fix import FixBroker
 from trading.scenarios import Scenario, ScenarioTable
 from trading.sessions import week_of
 
 log = logging.getLogger(__name__)
+
+POLL_SECS = 5.0
 
 
 def read_scenarios(ledger: Ledger, account: str, instruments: InstrumentTable) -> list[Scenario]:
@@ -38,6 +43,33 @@ def scenario_table(ledger: Ledger, config: Config, instruments: InstrumentTable)
 def templates_of(table: ScenarioTable) -> list[OrderTemplate]:
     """Decode the encoded orders of the scenarios that pass."""
     return [OrderTemplate.from_bytes(row.template) for row in table.rows() if row.passed]
+
+
+async def follow_scenarios(
+    ledger: Ledger,
+    config: Config,
+    instruments: InstrumentTable,
+    table: ScenarioTable,
+    broker: FixBroker,
+    poll_secs: float = POLL_SECS,
+) -> None:
+    """Take over what the flow writes while we run, until cancelled.
+
+    A scenario only answers ahead what risk would answer anyway, so a change needs no event.
+    """
+    while True:
+        await asyncio.sleep(poll_secs)
+        try:
+            found = await asyncio.to_thread(
+                read_scenarios, ledger, config.trading.account, instruments
+            )
+        except (AppError, sqlite3.Error) as error:
+            log.warning("scenarios stay as they are: %s", error)
+            continue
+        if tuple(found) != tuple(table.rows()):
+            table.replace(found)
+            broker.load_templates(templates_of(table))
+            log.info("%d scenarios are in use", len(table))
 
 
 def _scenario(row: dict[str, Any], instruments: InstrumentTable) -> Scenario:
