@@ -30,6 +30,7 @@ from core.config import Config
 from core.errors import BadInput
 from core.settings import load_config
 from flows.environment import absolute
+from flows.sources import Sources
 from models.manifest import Manifest
 from models.manifest import read as read_manifest
 from registry.loading import RegisteredVersion, RegistryReader
@@ -46,10 +47,13 @@ def run_demo(data: Path | None, symbol: str | None) -> int:
     """Run the demo; the exit code is 0 when everything came true, the replay included."""
     started = time.monotonic()
     symbol = symbol or DEFAULT_SYMBOL
-    parameters = ingest_parameters(data, symbol)
+    parameters = ingest_parameters(data, symbol, replace=True)
     config = demo_config(absolute(load_config()), symbol)
     console = make_console()
     console.print(f"tickpath demo: {symbol} from {parameters['source']}", style="bold")
+    known = Sources(config.storage.ticks).all().get(symbol, parameters["source"])
+    if known != parameters["source"]:
+        console.print(f"   this replaces the stored quotes of {symbol}, which came from {known}")
     with Supervisor(config, _Progress(console)) as supervisor:
         with _step(console, "1 start MLflow, Prefect and a worker"):
             start_learning(supervisor, config, schedules=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 from core.config import Config
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS
+from flows.held_out import tape_starts
 from serving.homes import homes_of
 from storage.parquet import TickStore
 from venue.server import LOG_FILE, read_status
@@ -50,6 +51,9 @@ def _why_anew(config: Config, folder: Path, symbols: tuple[str, ...]) -> str:
         return "the tape was played to its end"
     if {part.symbol for part in status.parts} != set(symbols):
         return "other symbols are stored now"
+    starts = tape_starts(config, symbols)
+    if any(part.start_ns < starts[part.symbol] for part in status.parts):
+        return "a model that serves now was trained on quotes of the tape"
     log = VenueLog(folder / LOG_FILE)
     log.close()
     try:

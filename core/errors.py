@@ -17,7 +17,7 @@
         │   └── JournalCorrupt  a synced record does not verify
         ├── SessionStoreCorrupt a FIX session's sequence numbers cannot be trusted
         ├── OrderError          the venue and we disagree about an order: trading halts
-        │   ├── IllegalTransition   an event that the transition table forbids, or of no order of ours
+        │   ├── IllegalTransition   an event that the transition table forbids
         │   ├── FillConflict    the same execution id with other data
         │   └── Overfill        more was filled than was ordered
         └── ArtifactRefused     a model artifact that does not verify

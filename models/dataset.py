@@ -4,7 +4,6 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
 import numpy as np
-from features.batch import FeatureRows, compute
 from numpy.typing import NDArray
 
 from core.columns import F8, I8, QuoteColumns
@@ -12,6 +11,7 @@ from core.config import TrainingConfig
 from core.costs import CostModel
 from core.errors import BadInput
 from core.types import Cadence
+from features.batch import FeatureRows, compute
 from features.spec import FeatureSpec, spec_named
 from models.labels import Flags, fixed_horizon
 from models.validation import rows_needed
@@ -146,11 +146,16 @@ def build_dataset(
         spec=spec,
         horizon_ns=horizon_ns,
         pip=pip,
-        holdout_start_ns=end - round((end - start) * config.holdout_fraction),
+        holdout_start_ns=holdout_start(start, end, config),
         data_hash=data_hash,
     )
     _refuse_too_little(dataset, config, len(columns), computed.warm)
     return dataset
+
+
+def holdout_start(first_ns: int, last_ns: int, config: TrainingConfig) -> int:
+    """First instant, ns UTC, that a training on quotes from `first_ns` to `last_ns` holds out."""
+    return last_ns - round((last_ns - first_ns) * config.holdout_fraction)
 
 
 def _refuse_not_finite(rows: NDArray[np.float32], spec: FeatureSpec, symbol: str) -> None:
