@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from core.clock import Clock
 from core.errors import AppError, JournalError
+from core.types import TradingState
 from serving.admission import Admission
 from trading.engine import TradingEngine
-from trading.events import Event, OrderEventIn, QuoteIn, Timer
+from trading.events import Event, OrderEventIn, QuoteIn, SetTradingState, Timer
 from trading.inbox import Inbox
 from trading.journal import FileJournal
 from trading.pipeline import Submission
@@ -44,7 +45,13 @@ class LiveLoop:
         self._syncing: asyncio.Future[None] | None = None
         self._after_report: list[Callable[[OrderEventIn], None]] = []
         self._after_drain: list[Callable[[], None]] = []
+        self._report_lost = False
         self.events = 0
+
+    @property
+    def booked(self) -> bool:
+        """True while every report that was processed is in the book and in the journal."""
+        return self._journal.healthy and not self._report_lost
 
     @property
     def journal_healthy(self) -> bool:
@@ -98,8 +105,14 @@ class LiveLoop:
             await asyncio.sleep(TIMER_SECS)
             self.tell(Timer(0))
             self.drain()
-            if self._engine is not None:
+            self._top_up()
+
+    def _top_up(self) -> None:
+        try:
+            if self._engine is not None and self._journal.healthy:
                 self._engine.top_up_ids()
+        except JournalError as error:
+            log.critical("journal: %s", error)
 
     async def settle(self) -> None:
         """Wait for a sync that is under way."""
@@ -117,13 +130,24 @@ class LiveLoop:
             return
         self.events += 1
         if type(event) is QuoteIn:
-            self._engine.process(event)
+            self._guarded(self._engine, event)
         elif type(event) is OrderEventIn:
-            self._engine.process(event)
+            self._guarded(self._engine, event)
             for hear in self._after_report:
                 hear(event)
         else:
             self._process_command(self._engine, event)
+
+    def _guarded(self, engine: TradingEngine, event: Event) -> None:
+        """Process an event that nobody waits for; whatever it breaks, trading halts."""
+        try:
+            engine.process(event)
+        except Exception as error:
+            log.critical("%s failed, trading halts", type(event).__name__, exc_info=error)
+            self._report_lost |= type(event) is OrderEventIn
+            if engine.account.states.state is not TradingState.HALTED:
+                reason = f"{type(event).__name__} failed: {error}"
+                self.tell(SetTradingState(0, TradingState.HALTED, reason, "live"))
 
     def _process_command(self, engine: TradingEngine, event: Event) -> None:
         outcome = self._outcomes.popleft()

@@ -98,7 +98,7 @@ class ModelWatch:
                     log.warning("registry is away, models stay as they are: %s", error)
                 self.reachable = False
                 return
-            except AppError as error:
+            except (AppError, OSError) as error:
                 self._refuse(symbol, str(error))
 
     async def _poll_symbol(self, symbol: str) -> None:

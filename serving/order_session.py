@@ -50,7 +50,7 @@ class OrderSession:
         """Give the session what it joins."""
         self._broker, self._feed, self._reconciliation = broker, feed, reconciliation
         self._live.after_report(self._booked)
-        self._live.after_drain(broker.commit)
+        self._live.after_drain(self._commit)
 
     @property
     def ready(self) -> bool:
@@ -97,6 +97,11 @@ class OrderSession:
     def on_mass_status(self, open_orders: list[StatusReport]) -> None:
         """Tell of orders that the venue works and we do not know; nothing asks for this yet."""
         log.info("venue works %d orders", len(open_orders))
+
+    def _commit(self) -> None:
+        """Let go of reports that are booked; one that is not must come again after a restart."""
+        if self._broker is not None and self._live.booked:
+            self._broker.commit()
 
     async def ask_again(self) -> None:
         """Repeat what the venue has not answered, until cancelled."""

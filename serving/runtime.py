@@ -7,9 +7,9 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from core.config import Config
-from core.errors import Conflict, NotFound
+from core.errors import BadInput, Conflict, NotFound
 from core.instruments import Instrument, InstrumentTable
-from core.types import Order, Refused, TradingState
+from core.types import Order, OrderType, Refused, TradingState
 from models.pool import ModelPool
 from monitoring.latency import LatencySummary
 from serving.admission import Admission
@@ -81,6 +81,7 @@ class Runtime:
         steps = terms.to_steps(request.lots)
         if terms.to_lots(steps) != request.lots:
             return _off_step(terms, request.lots, steps)
+        _refuse_odd_limit(terms, request)
         event = SubmitOrder(
             0,
             request.key,
@@ -259,6 +260,13 @@ class Runtime:
 
 def _money(amount: Decimal | None) -> str:
     return "" if amount is None else str(amount.quantize(_CENT))
+
+
+def _refuse_odd_limit(terms: Instrument, request: OrderRequest) -> None:
+    if (request.type is OrderType.LIMIT) != (request.limit is not None):
+        raise BadInput("a LIMIT order needs a limit, and a MARKET order takes none")
+    if request.limit is not None and terms.to_price(terms.to_ticks(request.limit)) != request.limit:
+        raise BadInput(f"limit {request.limit} is not a multiple of {terms.tick_size}")
 
 
 def _off_step(terms: Instrument, lots: Decimal, steps: int) -> Refused:

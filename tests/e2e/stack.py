@@ -223,7 +223,8 @@ class Platform:
 
     def await_ready(self) -> None:
         def ready() -> bool:
-            assert self.serving.alive, self.serving.log()[-3000:]
+            for process in (self.venue, self.serving):
+                assert process.alive, process.log()[-3000:]
             return self.client.ready()
 
         until("serving ready", ready)

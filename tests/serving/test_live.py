@@ -1,0 +1,143 @@
+"""The engine's turn: what goes first, who hears the outcome, and what a failure stops."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from core.clock import ManualClock
+from core.errors import JournalError, NotFound
+from core.types import OrderEvent, OrderEventKind, TradingState, tick
+from serving.live import LiveLoop
+from trading.events import CancelOrder, Event, OrderEventIn, QuoteIn, SetTradingState, Timer
+from trading.journal import FileJournal
+
+
+class Engine:
+    """Writes down what it is given; raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.failures: dict[type, Exception] = {}
+        self.account = SimpleNamespace(states=SimpleNamespace(state=TradingState.ACTIVE))
+
+    def process(self, event: Event) -> str:
+        self.events.append(event)
+        if isinstance(event, SetTradingState):
+            self.account.states.state = event.state
+        if type(event) in self.failures:
+            raise self.failures[type(event)]
+        return f"did {type(event).__name__}"
+
+    def kinds(self) -> list[str]:
+        return [type(event).__name__ for event in self.events]
+
+
+class Admission:
+    """A tape that is already admitted."""
+
+    ring: tuple[()] = ()
+
+    def admit(self, limit: int) -> None:
+        """Do nothing."""
+
+
+REPORT = OrderEvent("C1", OrderEventKind.ACCEPT, 1)
+QUOTE = tick(0, 1, 1, 1.1, 1.2)
+
+
+def with_loop(
+    folder: Path, work: Callable[[LiveLoop, Engine, FileJournal], Coroutine[Any, Any, None]]
+) -> None:
+    async def run() -> None:
+        journal = FileJournal(folder)
+        engine = Engine()
+        live = LiveLoop(ManualClock(5), journal)
+        live.attach(engine, Admission())  # type: ignore[arg-type]
+        try:
+            await work(live, engine, journal)
+            await live.settle()
+        finally:
+            journal.close()
+
+    asyncio.run(run())
+
+
+def test_reports_go_before_commands_before_quotes(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        live.inbox.put_quote(QUOTE)
+        outcome = live.command(CancelOrder(0, "C1"))
+        live.inbox.put_report(REPORT)
+        assert await outcome == "did CancelOrder"
+        assert engine.kinds() == ["OrderEventIn", "CancelOrder", "QuoteIn"]
+        assert {event.now_ns for event in engine.events} == {5}
+
+    with_loop(tmp_path, work)
+
+
+def test_each_caller_gets_its_own_outcome(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        engine.failures[CancelOrder] = NotFound("no order C1")
+        live.tell(Timer(0))
+        first, second = live.command(CancelOrder(0, "C1")), live.command(Timer(0))
+        with pytest.raises(NotFound, match="C1"):
+            await first
+        assert await second == "did Timer"
+
+    with_loop(tmp_path, work)
+
+
+def test_a_quote_that_breaks_halts_and_the_rest_goes_on(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        engine.failures[QuoteIn] = ZeroDivisionError("of a kernel")
+        live.inbox.put_quote(QUOTE)
+        live.inbox.put_quote(QUOTE)
+        live.drain()
+        assert engine.account.states.state is TradingState.HALTED
+        assert engine.kinds() == ["QuoteIn", "SetTradingState", "QuoteIn"]
+        assert live.booked
+
+    with_loop(tmp_path, work)
+
+
+def test_a_report_that_was_not_booked_is_never_let_go_of(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        engine.failures[OrderEventIn] = KeyError("C1")
+        live.inbox.put_report(REPORT)
+        live.drain()
+        assert engine.account.states.state is TradingState.HALTED
+        assert not live.booked
+
+    with_loop(tmp_path, work)
+
+
+def test_what_was_appended_is_synced_behind(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        journal.append(b"one")
+        assert journal.needs_sync
+        live.drain()
+        await live.settle()
+        assert not journal.needs_sync
+
+    with_loop(tmp_path, work)
+
+
+def test_a_failed_sync_wakes_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        def fail(_: int) -> None:
+            raise OSError("disk is gone")
+
+        monkeypatch.setattr("os.fdatasync", fail)
+        journal.append(b"one")
+        live.drain()
+        async with asyncio.timeout(10):
+            while "Timer" not in engine.kinds():
+                await asyncio.sleep(0.001)
+        assert not live.booked
+        with pytest.raises(JournalError):
+            journal.append(b"two")
+
+    with_loop(tmp_path, work)
