@@ -4,6 +4,7 @@ from core.clock import Clock
 from core.config import FixConfig
 from core.errors import BadInput
 from core.instruments import InstrumentTable
+from core.quotes import is_sound
 from core.types import Quote
 from fix import tags
 from fix.codec import Message
@@ -12,7 +13,7 @@ from fix.market_data import build_subscription, parse_quote
 from fix.session import FixSession
 from fix.store import MemoryStore
 from fix.transport import Backoff, Initiator, Link
-from market.feed import FeedCounters, FeedGap, QuoteSink, is_sound
+from market.feed import FeedCounters, FeedGap, QuoteSink
 
 SENDER_SUFFIX = "-MD"
 

@@ -1,10 +1,10 @@
 """The newest quote of each instrument, and what it makes of foreign money."""
 
 from decimal import Decimal
-from math import isfinite
 from typing import NamedTuple
 
 from core.instruments import Instrument, InstrumentTable
+from core.quotes import is_sound
 from core.types import Quote
 
 _ONE = Decimal(1)
@@ -16,11 +16,6 @@ class Mark(NamedTuple):
     quote: Quote
     bid_ticks: int
     ask_ticks: int
-
-
-def is_sound(quote: Quote) -> bool:
-    """Say whether a quote has finite, positive, uncrossed prices."""
-    return isfinite(quote.ask) and 0.0 < quote.bid <= quote.ask
 
 
 class Marks:
@@ -56,7 +51,7 @@ class Marks:
         """Return the newest quote in price ticks; None before the first and when it is unsound."""
         found = self._marks[instrument]
         quote = self._quotes[instrument]
-        if found is None and quote is not None and is_sound(quote):
+        if found is None and quote is not None and is_sound(quote.bid, quote.ask):
             scale = self._scales[instrument]
             found = Mark(quote, round(quote.bid * scale), round(quote.ask * scale))
             self._marks[instrument] = found

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from core.config import RiskConfig
 from core.instruments import Instrument
+from core.quotes import is_sound
 from core.types import Order, OrderType, Side, TimeInForce, TradingState
-from trading.marks import Marks, is_sound
+from trading.marks import Marks
 from trading.orders import OrderBook
 from trading.portfolio import Portfolio
 from trading.sessions import Week
@@ -157,7 +158,7 @@ def quote_fresh(ctx: RiskContext) -> Breach | None:
     quote = ctx.marks.quote(ctx.instrument.id)
     if quote is None:
         return Breach("no quote", "a quote", "none")
-    if not is_sound(quote):
+    if not is_sound(quote.bid, quote.ask):
         return Breach("quote is not sound", "0 < bid <= ask", f"{quote.bid}/{quote.ask}")
     age_ms = (ctx.now_ns - quote.ts_recv) / 1e6
     if not (0.0 <= age_ms < ctx.limits.max_quote_age_ms):
