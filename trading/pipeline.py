@@ -23,7 +23,6 @@ from trading.ids import client_order_id
 from trading.ports import Broker, Journal
 from trading.records import Denied, Intent, encode
 from trading.risk import evaluate
-from trading.risk_checks import collar_ticks
 from trading.scenarios import ScenarioTable
 
 LOST = "not known whether it left"
@@ -135,7 +134,7 @@ class OrderPipeline:
         mark = self._account.marks.mark(terms.id)
         if mark is None:
             return 0
-        width = collar_ticks(self._account.risk.limits, terms)
+        width = self._account.risk.bounds(terms.id).collar_ticks
         buys = request.side is Side.BUY
         return mark.ask_ticks + width if buys else mark.bid_ticks - width
 

@@ -51,6 +51,13 @@ class Portfolio:
         Money at the start, account currency.
     commission_pips : float
         Commission per fill, in pips of the instrument.
+
+    Attributes
+    ----------
+    margin_rates : list of Decimal
+        By instrument id.
+    foreign : list of (str, str)
+        Base and quote currency by instrument id, empty for the account's own.
     """
 
     def __init__(
@@ -69,6 +76,12 @@ class Portfolio:
         self._working = {side: [0] * len(instruments) for side in Side}
         self._reserved: dict[str, int] = {}
         self._strategies: dict[tuple[str, int], tuple[int, int]] = {}
+        self._step_values = [row.step_value for row in instruments]
+        self.margin_rates = [row.margin_rate for row in instruments]
+        self.foreign = [
+            (_unless(row.base, marks.currency), _unless(row.quote_currency, marks.currency))
+            for row in instruments
+        ]
         self._commission = [_commission(row.pip, commission_pips) for row in instruments]
 
     def terms(self, instrument: int) -> Instrument:
@@ -148,7 +161,7 @@ class Portfolio:
         terms = self._instruments[instrument]
         ticks = unrealised(position, mark.bid_ticks, mark.ask_ticks)
         rate = self._marks.rate(terms.quote_currency, ticks)
-        return None if rate is None else ticks * terms.step_value * rate
+        return None if rate is None else ticks * self._step_values[instrument] * rate
 
     def equity(self) -> Decimal | None:
         """Balance, closed and open profit in account currency; None when it cannot be valued."""
@@ -159,6 +172,8 @@ class Portfolio:
                 return None
             total += amount * rate
         for row in self._positions:
+            if not row.steps:
+                continue
             profit = self.unrealised(row.instrument)
             if profit is None:
                 return None
@@ -180,6 +195,10 @@ class Portfolio:
         if before == 0 or before * after < 0:
             opened = tape_ns
         self._strategies[slot] = (after, opened)
+
+
+def _unless(name: str, currency: str) -> str:
+    return "" if name == currency else name
 
 
 def _commission(pip: float, pips: float) -> Decimal:
