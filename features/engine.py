@@ -1,6 +1,7 @@
 """Feature rows of the live stream: one compiled call per quote, nothing allocated."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,16 @@ from features import batch, kernel
 from features.blocks import F4
 from features.kernel import SAMPLES, WARM
 from features.spec import FeatureSpec, plan_of
+
+
+class Prepared(NamedTuple):
+    """State of one instrument that has seen a tape; see `FeatureEngine.prepare`."""
+
+    ints: I8
+    state: F8
+    row: F4
+    late: int
+    malformed: int
 
 
 class FeatureEngine:
@@ -125,16 +136,25 @@ class FeatureEngine:
 
     def rebuild(self, instrument: int, columns: QuoteColumns) -> None:
         """Replace the instrument's state with one that has seen `columns` and nothing else."""
-        self._reset(instrument)
+        self.install(instrument, self.prepare(instrument, columns))
+
+    def prepare(self, instrument: int, columns: QuoteColumns) -> Prepared:
+        """Build the state of a rebuild beside the present one; safe in a thread of its own."""
+        ints, state = kernel.fresh_state(self.spec, self._plan, self._pips[instrument])
         n = len(columns)
         rows = np.empty((n, self.spec.n_features), np.float32)
         index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
-        ints, state = self._ints[instrument], self._states[instrument]
         m, late, malformed = batch.feed(self._table, ints, state, columns, rows, index, warm)
-        self.late += late
-        self.malformed += malformed
-        if m:
-            self._rows[instrument][:] = rows[m - 1]
+        row = rows[m - 1].copy() if m else np.zeros(self.spec.n_features, np.float32)
+        return Prepared(ints, state, row, late, malformed)
+
+    def install(self, instrument: int, prepared: Prepared) -> None:
+        """Go on from a state that `prepare` of this engine has built for the instrument."""
+        self._ints[instrument][:] = prepared.ints
+        self._states[instrument][:] = prepared.state
+        self._rows[instrument][:] = prepared.row
+        self.late += prepared.late
+        self.malformed += prepared.malformed
 
     def _reset(self, instrument: int) -> None:
         ints, state = kernel.fresh_state(self.spec, self._plan, self._pips[instrument])

@@ -156,7 +156,7 @@ def _build_step(digest: int) -> Any:
 
 
 def _build_run(digest: int) -> Any:
-    @njit(cache=True)
+    @njit(cache=True, nogil=True)  # a tape takes long: other threads go on beside it
     def run(
         table: I8,
         ints: I8,
