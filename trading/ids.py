@@ -62,6 +62,25 @@ class IdBlocks:
         if self._reserved - self._next <= self._size // 2:
             self._reserve()
 
+    def reserve_ahead(self) -> int:
+        """Append the next block without a sync, when half of the current one is used.
+
+        Returns the block's end, for `granted` once the journal is synced; 0 when none is due or
+        the journal fails.
+        """
+        if self._reserved - self._next > self._size // 2:
+            return 0
+        end = max(self._reserved, self._next) + self._size
+        try:
+            self._journal.append(encode(IdBlock(self._prefix, end)))
+        except JournalError:
+            return 0
+        return end
+
+    def granted(self, end: int) -> None:
+        """Use the ids below `end`: their reservation is on the disk."""
+        self._reserved = max(self._reserved, end)
+
     def take(self) -> str:
         """Return the next id, reserving a block first if none is left."""
         if self._next >= self._reserved:
