@@ -232,7 +232,7 @@ class Runtime:
         return {
             "events": self.live.events,
             "quotes_missed": admission.missed,
-            "quotes_overwritten": admission.ring.overwritten,
+            "quotes_overwritten": admission.overwritten,
             "feature_rebuilds": admission.rebuilds,
             **{f"decisions_{k.lower()}": v for k, v in outlets.decisions.items()},
             "decision_requests": self.decider.answered,

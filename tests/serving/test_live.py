@@ -1,6 +1,7 @@
 """The engine's turn: what goes first, who hears the outcome, and what a failure stops."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,11 +10,15 @@ from typing import Any
 import pytest
 
 from core.clock import ManualClock
-from core.errors import JournalError, NotFound
+from core.errors import JournalError, NotFound, Unavailable
+from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import OrderEvent, OrderEventKind, TradingState, tick
+from serving.admission import Admission as RealAdmission
 from serving.live import LiveLoop
+from serving.live_features import LiveFeatures
 from trading.events import CancelOrder, Event, OrderEventIn, QuoteIn, SetTradingState, Timer
-from trading.journal import FileJournal
+from trading.ids import IdBlocks
+from trading.journal import FileJournal, MemoryJournal
 
 
 class Engine:
@@ -23,6 +28,7 @@ class Engine:
         self.events: list[Event] = []
         self.failures: dict[type, Exception] = {}
         self.account = SimpleNamespace(states=SimpleNamespace(state=TradingState.ACTIVE))
+        self.decision_ids = IdBlocks(MemoryJournal(), "D")
 
     def process(self, event: Event) -> str:
         self.events.append(event)
@@ -41,7 +47,7 @@ class Admission:
 
     ring: tuple[()] = ()
 
-    def admit(self, limit: int) -> None:
+    def admit(self) -> None:
         """Do nothing."""
 
 
@@ -139,5 +145,102 @@ def test_a_failed_sync_wakes_the_engine(tmp_path: Path, monkeypatch: pytest.Monk
         assert not live.booked
         with pytest.raises(JournalError):
             journal.append(b"two")
+
+    with_loop(tmp_path, work)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def test_what_fails_after_a_turn_neither_ends_the_timer_nor_keeps_the_sync(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        def commit() -> None:
+            raise Unavailable("session store: no space left on device")
+
+        live.after_drain(commit)
+        timer = asyncio.create_task(live.run_timer())
+        journal.append(b"one")
+        await until(lambda: engine.kinds().count("Timer") >= 2)
+        assert not timer.done()
+        await live.settle()
+        assert not journal.needs_sync
+        assert live.failures >= 2
+        timer.cancel()
+
+    with_loop(tmp_path, work)
+
+
+def test_a_listener_of_reports_that_fails_ends_nothing(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        live.after_report(lambda _: 1 / 0)  # type: ignore[arg-type]
+        live.inbox.put_report(REPORT)
+        live.inbox.put_report(REPORT)
+        live.drain()
+        assert engine.kinds() == ["OrderEventIn"] * 2
+
+    with_loop(tmp_path, work)
+
+
+def test_a_caller_hears_also_of_what_nobody_foresaw(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        engine.failures[CancelOrder] = OSError(28, "no space left on device")
+        with pytest.raises(OSError, match="no space"):
+            await asyncio.wait_for(live.command(CancelOrder(0, "C1")), 10)
+        live.drain()
+        assert engine.account.states.state is TradingState.HALTED
+
+    with_loop(tmp_path, work)
+
+
+def test_a_failing_halt_is_not_repeated_for_ever(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        engine.failures = {QuoteIn: KeyError("a"), SetTradingState: KeyError("b")}
+        engine.account.states = SimpleNamespace(state=TradingState.ACTIVE)
+        live.inbox.put_quote(QUOTE)
+        live.drain()
+        assert engine.kinds() == ["QuoteIn", "SetTradingState"]
+
+    with_loop(tmp_path, work)
+
+
+def test_of_many_waiting_quotes_only_the_newest_of_each_instrument_walks(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        features = LiveFeatures(DEFAULT_INSTRUMENTS)
+        admission = RealAdmission(
+            DEFAULT_INSTRUMENTS, features, None, live.inbox, 4_096,  # type: ignore[arg-type]
+            live.wake, live.tell,
+        )  # fmt: skip
+        live.attach(engine, admission)  # type: ignore[arg-type]
+        for seq in range(1, 1_001):
+            for instrument in (0, 2):
+                admission.on_quote(tick(instrument, seq, seq, 1.1, 1.2))
+        await until(lambda: len(engine.events) == 2_000)
+        walked = [e.quote for e in engine.events if isinstance(e, QuoteIn) and e.act]
+        assert [(quote.instrument, quote.seq) for quote in walked] == [(0, 1_000), (2, 1_000)]
+
+    with_loop(tmp_path, work)
+
+
+def test_ids_are_reserved_without_a_sync_on_the_loop(tmp_path: Path) -> None:
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        threads: list[int] = []
+        sync = journal.sync
+
+        def noting_sync() -> None:
+            threads.append(threading.get_ident())
+            sync()
+
+        journal.sync = noting_sync  # type: ignore[method-assign]
+        engine.decision_ids = ids = IdBlocks(journal, "D", size=4)
+        timer = asyncio.create_task(live.run_timer())
+        await until(lambda: engine.kinds().count("Timer") >= 2)
+        assert [ids.take() for _ in range(4)] == ["D1", "D2", "D3", "D4"]
+        await live.settle()
+        assert threads
+        assert threading.get_ident() not in threads
+        timer.cancel()
 
     with_loop(tmp_path, work)
