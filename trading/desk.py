@@ -139,13 +139,20 @@ class OrderDesk:
             self.pipeline.lost.append(_lost(order.client_order_id, event.now_ns, str(error)))
 
     def on_order_event(self, event: OrderEventIn) -> None:
-        """Book a report of the venue; a contradiction halts."""
+        """Book a report of the venue; a contradiction halts.
+
+        So does any other error, which is raised again: nothing of the report is booked then, and it
+        must not count as taken.
+        """
         if event.event.kind is not OrderEventKind.LOSE:
             self._acks.answered(event.event.client_order_id)
         try:
             self._book(event.event, event.now_ns)
         except OrderError as error:
             self.halt(event.now_ns, f"{type(error).__name__}: {error}")
+        except Exception as error:
+            self.halt(event.now_ns, f"booking failed: {type(error).__name__}: {error}")
+            raise
 
     def on_trading_state(self, event: SetTradingState) -> None:
         """Change the state of one scope, journaled before it counts."""

@@ -194,8 +194,8 @@ class OrderBook:
         self._keys[(order.account, order.key)] = order.client_order_id
         self._count(order)
 
-    def apply(self, event: OrderEvent) -> Applied | None:
-        """Apply an event; None when it is an execution that was applied before.
+    def judge(self, event: OrderEvent) -> Applied | None:
+        """Work out what an event does, without doing it; None for an execution applied before.
 
         Raises
         ------
@@ -211,12 +211,15 @@ class OrderBook:
             raise IllegalTransition(f"{event.client_order_id}: {event.kind} of an unknown order")
         if self._is_repeat(event.fill):
             return None
-        after = apply(before, event)
-        if event.fill is not None:
-            self._fills[(event.fill.venue, event.fill.exec_id)] = event.fill
+        return Applied(before, apply(before, event), event.fill)
+
+    def take(self, applied: Applied) -> None:
+        """Hold what `judge` worked out."""
+        _, after, fill = applied
+        if fill is not None:
+            self._fills[(fill.venue, fill.exec_id)] = fill
         self._orders[after.client_order_id] = after
         self._count(after)
-        return Applied(before, after, event.fill)
 
     def _is_repeat(self, fill: Fill | None) -> bool:
         known = None if fill is None else self._fills.get((fill.venue, fill.exec_id))

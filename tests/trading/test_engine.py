@@ -263,6 +263,38 @@ def test_a_contradiction_of_the_venue_halts(house, contradiction):
     assert halted[-1].state is TradingState.HALTED
 
 
+@pytest.mark.parametrize("where", ["judge_fill", "rate_for"])
+def test_an_execution_is_booked_whole_or_not_at_all(house, monkeypatch, where):
+    order = house.submit("a").order
+    house.report(order, K.ACCEPT)
+    before, journaled = house.order(order.client_order_id), len(house.journal.records)
+
+    def broken(*_):
+        raise ArithmeticError("bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.account.portfolio, where, broken)
+        with pytest.raises(ArithmeticError):
+            house.fill(order)
+    assert house.order(order.client_order_id) == before
+    assert house.account.portfolio.steps() == {}
+    assert house.account.book.fills == ()
+    assert house.account.states.state is TradingState.HALTED
+    (halted,) = records(house)[journaled:]
+    assert "ArithmeticError" in halted.reason
+    house.fill(order)  # as the venue sends it again: no repeat, and nothing was counted twice
+    assert house.account.portfolio.steps() == {0: 10}
+
+
+def test_a_rate_that_is_no_number_books_nothing(house, monkeypatch):
+    order = house.submit("a").order
+    monkeypatch.setattr(house.account.portfolio, "rate_for", lambda _: Decimal("sNaN"))
+    with pytest.raises(ArithmeticError):
+        house.fill(order)
+    assert house.account.portfolio.steps() == {}
+    assert house.order(order.client_order_id).status is S.SUBMITTED
+
+
 def test_a_repeated_execution_is_neither_booked_nor_told(house):
     order = house.submit("a").order
     house.fill(order, 4)
