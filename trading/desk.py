@@ -31,6 +31,7 @@ from trading.events import (
     SubmitOrder,
     Timer,
 )
+from trading.ids import MODEL_STRATEGY
 from trading.orders import is_open
 from trading.outputs import FillUpdate, OrderUpdate, Output, StateUpdate
 from trading.pipeline import OrderPipeline, Submission
@@ -40,7 +41,6 @@ from trading.scenarios import ScenarioTable
 from trading.sizing import next_quantity
 from trading.trading_state import is_scope
 
-MODEL_STRATEGY = "model"
 _ENGINE = "engine"
 
 
@@ -93,7 +93,7 @@ class OrderDesk:
     def follow(
         self, event: QuoteIn, signal: Signal, prediction: Prediction | None, decision_id: str
     ) -> bool:
-        """Order what the position policy makes of a signal; True when an order was sent."""
+        """Order what the position policy makes of a signal; True when a new order was sent."""
         if prediction is None:
             return False
         account, quote = self._account, event.quote
@@ -117,10 +117,13 @@ class OrderDesk:
             Side.BUY if quantity > 0 else Side.SELL,
             abs(quantity),
         )
-        return self._submit(request, decision_id).refused is None
+        done = self._submit(request, decision_id)
+        return done.refused is None and not (done.repeated or done.conflict)
 
     def on_submit(self, event: SubmitOrder) -> Submission:
-        """Take a caller's order."""
+        """Take a caller's order; the model's name and position are not theirs to use."""
+        if event.strategy == MODEL_STRATEGY:
+            raise BadInput(f"strategy {MODEL_STRATEGY!r} is the model's own")
         return self._submit(event, "")
 
     def on_cancel(self, event: CancelOrder) -> None:

@@ -7,16 +7,21 @@ from core.errors import JournalError
 from trading.ports import Journal
 from trading.records import IdBlock, encode
 
+MODEL_STRATEGY = "model"
 BLOCK = 10_000
 _SEPARATOR = "\x1f"
 
 
-def client_order_id(account: str, key: str) -> str:
+def client_order_id(account: str, key: str, *, model: bool = False) -> str:
     """Client order id of an idempotency key: 80 bits of BLAKE2b as 20 hexadecimal digits.
 
-    Should two keys ever meet in one id, the book refuses the second order.
+    The model's keys are a space of their own (BLAKE2's personalisation), so that no caller's key
+    can take the place of a decision id. Should two keys ever meet in one id, the book refuses the
+    second order.
     """
-    return hashlib.blake2b(f"{account}{_SEPARATOR}{key}".encode(), digest_size=10).hexdigest()
+    text = f"{account}{_SEPARATOR}{key}".encode()
+    space = MODEL_STRATEGY.encode() if model else b""
+    return hashlib.blake2b(text, digest_size=10, person=space).hexdigest()
 
 
 class IdBlocks:

@@ -47,7 +47,9 @@ CHECKS = (
 _UNCACHED = tuple(row for row in CHECKS if not row.cached)
 
 
-def evaluate(ctx: RiskContext, *, precomputed: bool = False) -> Refused | None:
+def evaluate(
+    ctx: RiskContext, *, precomputed: bool = False, seek_largest: bool = True
+) -> Refused | None:
     """Run the checks in order; the first breach wins.
 
     Parameters
@@ -55,6 +57,9 @@ def evaluate(ctx: RiskContext, *, precomputed: bool = False) -> Refused | None:
     ctx : RiskContext
     precomputed : bool
         A valid scenario answered the cached checks with a pass.
+    seek_largest : bool
+        Look for the largest size that would have passed. The model orders one size only, and the
+        search costs many times the checks.
 
     Returns
     -------
@@ -65,7 +70,8 @@ def evaluate(ctx: RiskContext, *, precomputed: bool = False) -> Refused | None:
     if found is None:
         return None
     name, breach = found
-    return Refused(name, breach.reason, breach.limit, breach.observed, _largest_lots(ctx))
+    largest = _largest_lots(ctx) if seek_largest else ""
+    return Refused(name, breach.reason, breach.limit, breach.observed, largest)
 
 
 def _first_breach(ctx: RiskContext, rows: tuple[Row, ...]) -> tuple[str, Breach] | None:

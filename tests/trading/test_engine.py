@@ -1,5 +1,6 @@
 import ast
 import inspect
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -118,6 +119,60 @@ def test_the_model_leaves_manual_positions_alone(house):
     house.quote(p=0.9)
     assert [o.strategy for o in house.broker.sent] == ["manual", "model"]
     assert house.account.portfolio.strategy_position("manual", 0)[0] == 30
+
+
+def test_no_caller_is_the_model(house):
+    with pytest.raises(BadInput, match="model"):
+        house.submit("a", strategy="model")
+    caller = house.submit(f"D{house.engine.decision_ids.next_number}").order
+    house.quote(p=0.9)
+    assert [order.strategy for order in house.broker.sent] == ["manual", "model"]
+    assert house.broker.sent[1].key == caller.key
+    assert house.broker.sent[1].client_order_id != caller.client_order_id
+    again = house.submit(caller.key)
+    assert again.repeated
+    assert again.order.client_order_id == caller.client_order_id
+
+
+def test_an_order_that_was_not_sent_is_not_timed(house):
+    house.quote(p=0.9)
+    (order,) = house.broker.sent
+    house.fill(order)
+    house.quote(p=0.1, after_ns=SEC)
+    house.engine.decision_ids.start_at(2)  # as if a count began again
+    house.fill(house.broker.sent[1], exec_id="x2")
+    house.quote(p=0.9)
+    assert len(house.broker.sent) == 2
+    assert house.engine.latencies.summaries()["tick_to_send"].samples == 2
+
+
+def test_a_denial_of_the_model_is_told_once_until_something_changes(build):
+    house = build({"min_equity": Decimal(10**9)})
+
+    def denials():
+        return [r for r in records(house) if isinstance(r, Denied)]
+
+    for _ in range(50):
+        house.quote(p=0.9)
+    (first,) = denials()
+    assert (first.refused.check, first.refused.largest_lots) == ("margin", "")
+    assert len(house.account.book) == 1
+    assert sum(isinstance(output, OrderUpdate) for output in house.outputs) == 1
+    assert len(decisions(house)) == 50
+    house.quote(p=0.1)  # another order
+    assert len(denials()) == 2
+    house.process(SessionChanged(house.now, False))
+    house.quote()  # another check
+    assert denials()[-1].refused.check == "session"
+    house.process(SessionChanged(house.now, True))
+    house.quote()
+    assert len(denials()) == 4
+    house.quote(after_ns=60 * SEC)  # a reminder
+    assert len(denials()) == 5
+    house.account.risk.limits = house.limits = replace(house.limits, min_equity=Decimal(1))
+    house.quote()  # and nothing is held back that passes
+    assert len(denials()) == 5
+    assert len(house.broker.sent) == 1
 
 
 def test_starts_halted_and_the_model_stays_quiet(build):

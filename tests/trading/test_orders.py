@@ -169,7 +169,8 @@ def test_ids_and_keys_are_taken_once():
         book.add(order())
     with pytest.raises(Conflict):
         book.add(order("B", key="A"))
-    assert book.by_key("PAPER", "A").client_order_id == "A"
+    assert book.by_key("PAPER", "A", model=True).client_order_id == "A"
+    assert book.by_key("PAPER", "A") is None
     assert book.by_key("OTHER", "A") is None
 
 
