@@ -20,7 +20,9 @@ from serving.model_watch import ModelWatch
 from serving.order_session import OrderSession
 from serving.outlets import Outlets
 from serving.ports import OrderRequest
+from serving.recorder import Recorder
 from serving.stream import Hub
+from serving.tasks import BackgroundTasks
 from serving.views import (
     ModelView,
     OrderView,
@@ -56,6 +58,8 @@ class Runtime:
         outlets: Outlets,
         hub: Hub,
         recording: Path,
+        recorder: Recorder,
+        tasks: BackgroundTasks,
     ) -> None:
         self.config = config
         self.engine = engine
@@ -67,6 +71,8 @@ class Runtime:
         self.admission = admission
         self.outlets = outlets
         self.recording = recording
+        self.recorder = recorder
+        self.tasks = tasks
         self._instruments = instruments
         self._pool = pool
         self._collector: CollectorRegistry = registry_of(

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from core.clock import Clock, SystemClock
 from core.config import Config, FixConfig
@@ -27,9 +27,11 @@ from serving.live_features import LiveFeatures
 from serving.model_watch import ModelWatch, Registry
 from serving.order_session import OrderSession
 from serving.outlets import Outlets, Row, ledger_sink
+from serving.recorder import Recorder
 from serving.runtime import Runtime
 from serving.scenario_rows import follow_scenarios, scenario_table, templates_of
 from serving.stream import Hub
+from serving.tasks import BackgroundTasks
 from storage.batch_writer import BatchWriter
 from storage.parquet import TickStore
 from storage.sqlite import Ledger
@@ -82,17 +84,6 @@ class Models:
             self._admission.forget(event.instrument)
 
 
-class _Recorder:
-    """Passes events to the recording once there is one."""
-
-    def __init__(self) -> None:
-        self.writer: SessionWriter | None = None
-
-    def write(self, event: Any) -> None:
-        if self.writer is not None:
-            self.writer.write(event)
-
-
 class _Stores(NamedTuple):
     """What outlives the process."""
 
@@ -140,14 +131,15 @@ async def open_runtime(
         stack.push_async_callback(scoring.admission.close)
         session = OrderSession(live)
         broker = _broker(config, stores.homes, instruments, clock, session, stack)
-        recorder = _Recorder()
+        recorder = Recorder()
         scenarios = scenario_table(stores.ledger, config, instruments)
         broker.load_templates(templates_of(scenarios))
         engine = _engine(config, instruments, stores, scoring, broker, scenarios, recorder)
         live.attach(engine, scoring.admission)
         _recover(engine, stores.journal, clock)
         recorder.writer = _record(config, stores, engine, instruments, clock)
-        stack.callback(recorder.writer.close)
+        stack.callback(recorder.close)
+        tasks = BackgroundTasks(stack, live.halt)
         feed = FixFeed(config.fix, instruments, _symbols(config), clock, _backoff(config.fix))
         account = engine.account
         session.attach(broker, feed, Reconciliation(account.book, account.portfolio))
@@ -158,9 +150,11 @@ async def open_runtime(
         await watch.restore()
         await watch.poll()
         follow = follow_scenarios(stores.ledger, config, instruments, scenarios, broker)
-        _run(stack, "scenarios", follow)
+        tasks.run("scenarios", follow)
         stack.push_async_callback(live.settle)
-        _start(stack, config, live, session, watch, feed, broker, scoring.admission, recorder)
+        _start(
+            stack, tasks, config, live, session, watch, feed, broker, scoring.admission, recorder
+        )
         yield Runtime(
             config=config,
             instruments=instruments,
@@ -174,6 +168,8 @@ async def open_runtime(
             outlets=outlets,
             hub=hub,
             recording=recorder.writer.path,
+            recorder=recorder,
+            tasks=tasks,
         )
 
 
@@ -211,7 +207,7 @@ def _engine(
     scoring: _Scoring,
     broker: FixBroker,
     scenarios: ScenarioTable,
-    recorder: _Recorder,
+    recorder: Recorder,
 ) -> TradingEngine:
     return TradingEngine(
         trading=config.trading,
@@ -331,6 +327,7 @@ def _record(
 
 def _start(
     stack: AsyncExitStack,
+    tasks: BackgroundTasks,
     config: Config,
     live: LiveLoop,
     session: OrderSession,
@@ -338,38 +335,21 @@ def _start(
     feed: FixFeed,
     broker: FixBroker,
     admission: Admission,
-    recorder: _Recorder,
+    recorder: Recorder,
 ) -> None:
     """Start what runs beside the engine; it stops in the opposite order."""
 
     async def flush() -> None:
         while True:
             await asyncio.sleep(FLUSH_SECS)
-            if recorder.writer is not None:
-                recorder.writer.flush()
+            recorder.flush()
 
-    _run(stack, "recording", flush())
-    _run(stack, "timer", live.run_timer())
-    _run(stack, "models", watch.poll_forever(config.serving.poll_secs))
-    _run(stack, "reconciliation", session.ask_again())
+    tasks.run("recording", flush())
+    tasks.run("timer", live.run_timer())
+    tasks.run("models", watch.poll_forever(config.serving.poll_secs))
+    tasks.run("reconciliation", session.ask_again())
     stack.callback(live.drain)
-    _run(stack, "orders", broker.run())
+    tasks.run("orders", broker.run())
     stack.push_async_callback(broker.close)
-    _run(stack, "market data", feed.run(admission))
+    tasks.run("market data", feed.run(admission))
     stack.push_async_callback(feed.close)
-
-
-def _run(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_tell_failure)
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("task %s ended: %s", task.get_name(), error, exc_info=error)

@@ -78,7 +78,7 @@ class SessionWriter:
         self._limit = buffer_bytes
         self._buffer = bytearray()
         self._file: BinaryIO = path.open("xb", buffering=0)
-        self._file.write(MAGIC + _frame(_encode(header)))
+        self._put(MAGIC + _frame(_encode(header)))
 
     def write(self, event: Event) -> None:
         """Take one event; it reaches the file at the next flush."""
@@ -88,16 +88,34 @@ class SessionWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what is buffered to the operating system."""
+        """Hand what is buffered to the operating system.
+
+        Raises
+        ------
+        OSError
+            When it is not taken whole; the recording ends with what was, and is to be closed.
+        """
         if self._buffer:
-            self._file.write(self._buffer)
+            data = bytes(self._buffer)
             self._buffer.clear()
+            self._put(data)
 
     def close(self) -> None:
         """Flush and close; closing twice is allowed."""
         if not self._file.closed:
-            self.flush()
-            self._file.close()
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            # A disk that is nearly full takes a part of it and raises at the next try.
+            written = self._file.write(rest)
+            if not written:
+                raise OSError(f"{self.path}: {len(rest)} bytes were not taken")
+            rest = rest[written:]
 
 
 class SessionReader:
