@@ -295,8 +295,8 @@ def _recover(engine: TradingEngine, journal: FileJournal, clock: Clock) -> None:
     started = time.perf_counter()
     engine.recover(journal.recovered, clock.now_ns())
     if engine.decision_ids.next_number == 1:
-        # The ledger holds the decisions of all accounts, also of those whose journal is gone: a
-        # fresh count starts at the clock's milliseconds, which no earlier count has reached.
+        # An account that begins anew leaves its decisions in the ledger and its orders with their
+        # readers: a fresh count starts at the clock's milliseconds, which no earlier one reached.
         engine.decision_ids.start_at(clock.now_ns() // 1_000_000)
     secs = time.perf_counter() - started
     log.info("journal: %d records replayed in %.3f s", len(journal.recovered), secs)

@@ -24,6 +24,17 @@ def client_order_id(account: str, key: str, *, model: bool = False) -> str:
     return hashlib.blake2b(text, digest_size=10, person=space).hexdigest()
 
 
+def decision_prefix(account: str) -> str:
+    """First letters of the account's decision ids; the ledger holds those of all accounts."""
+    return f"{account}-D"
+
+
+def decision_number(decision_id: str, account: str) -> int | None:
+    """Count of a decision id; None when it is of another account."""
+    name, _, number = decision_id.rpartition("-D")
+    return int(number) if name == account and number.isdecimal() else None
+
+
 class IdBlocks:
     """Counted ids in blocks that are reserved in the journal, and synced, ahead of use.
 

@@ -19,6 +19,7 @@ from trading.events import (
     SetTradingState,
     Timer,
 )
+from trading.ids import IdBlocks, decision_number, decision_prefix
 from trading.journal import FileJournal, MemoryJournal
 from trading.outputs import FillUpdate, OrderUpdate, StateUpdate
 from trading.records import Denied, Happened, IdBlock, Intent, StateChanged, decode
@@ -47,7 +48,7 @@ def test_a_buy_signal_walks_to_the_wire_journal_first(build):
     (order,) = house.broker.sent
     assert decision.direction is Direction.BUY
     assert (order.side, order.quantity, order.status) == (Side.BUY, 10, S.SUBMITTED)
-    assert order.key == order.decision_id == decision.decision_id == "D1"
+    assert order.key == order.decision_id == decision.decision_id == "PAPER-D1"
     assert order.quote_seq == decision.quote_seq == 1
     assert decision.ts_decide == house.now
     assert order_of[-2:] == ["journal", "send"]
@@ -124,7 +125,7 @@ def test_the_model_leaves_manual_positions_alone(house):
 def test_no_caller_is_the_model(house):
     with pytest.raises(BadInput, match="model"):
         house.submit("a", strategy="model")
-    caller = house.submit(f"D{house.engine.decision_ids.next_number}").order
+    caller = house.submit(f"PAPER-D{house.engine.decision_ids.next_number}").order
     house.quote(p=0.9)
     assert [order.strategy for order in house.broker.sent] == ["manual", "model"]
     assert house.broker.sent[1].key == caller.key
@@ -132,6 +133,14 @@ def test_no_caller_is_the_model(house):
     again = house.submit(caller.key)
     assert again.repeated
     assert again.order.client_order_id == caller.client_order_id
+
+
+@pytest.mark.parametrize("other", ["OTHER", "PAPER-D1", "PAPER-D", ""])
+def test_decisions_of_two_accounts_never_share_an_id(other):
+    ids = [IdBlocks(MemoryJournal(), decision_prefix(name)).take() for name in ("PAPER", other)]
+    assert ids[0] != ids[1]
+    assert [decision_number(name, "PAPER") for name in ids] == [1, None]
+    assert decision_number(ids[1], other) == 1
 
 
 def test_an_order_that_was_not_sent_is_not_timed(house):
@@ -227,7 +236,7 @@ def test_decisions_go_on_without_a_journal(house):
     house.engine.decision_ids.start_at(10)
     house.engine.top_up_ids()
     house.quote(p=0.9)
-    assert decisions(house)[-1].decision_id == "D10"
+    assert decisions(house)[-1].decision_id == "PAPER-D10"
     assert not house.broker.sent
 
 
@@ -386,8 +395,7 @@ def test_listeners_hear_after_the_walk_and_cannot_stop_it(house):
     assert [type(output) for output in told] == [OrderUpdate, OrderUpdate, FillUpdate]
     assert told[1].order.status is S.FILLED
     assert house.engine.listener_errors == 3
-    house.engine.unsubscribe(broken)
-    for _ in range(MAX_LISTENERS - 1):
+    for _ in range(MAX_LISTENERS - 2):
         house.engine.subscribe(broken)
     with pytest.raises(BadInput):
         house.engine.subscribe(broken)
@@ -512,8 +520,8 @@ def test_decision_ids_are_reserved_and_synced_before_use(build):
     for _ in range(5_000):
         house.engine.decision_ids.take()
     house.engine.top_up_ids()
-    assert records(house)[-1] == IdBlock("D", 20_001)
-    assert house.engine.decision_ids.take() == "D5002"
+    assert records(house)[-1] == IdBlock("PAPER-D", 20_001)
+    assert house.engine.decision_ids.take() == "PAPER-D5002"
 
 
 @pytest.mark.parametrize(
