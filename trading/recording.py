@@ -16,7 +16,7 @@ from core.config import DecisionConfig, RiskConfig, TradingConfig
 from core.costs import CostModel
 from core.errors import BadInput
 from core.instruments import Instrument
-from trading.events import Event, ModelSwapped
+from trading.events import Event
 
 MAGIC = b"TPREC1\n"
 _FRAME = struct.Struct("<II")
@@ -31,12 +31,6 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
         Number of the first decision id.
     recovered : tuple of bytes
         The journal's records at start, so that replay begins with the same orders and positions.
-    models : tuple of ModelSwapped
-        Versions that were loaded before the first event.
-    spec_name, spec_fingerprint : str
-        Feature spec of the session; empty when the session predicts nothing.
-    notes : dict
-        Anything the writer wants to tell, such as the code revision.
     """
 
     decision_base: int
@@ -47,10 +41,6 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
     costs: CostModel
     instruments: tuple[Instrument, ...]
     recovered: tuple[bytes, ...] = ()
-    models: tuple[ModelSwapped, ...] = ()
-    spec_name: str = ""
-    spec_fingerprint: str = ""
-    notes: dict[str, str] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
