@@ -75,7 +75,7 @@ class Admission:
         tell: Callable[[Event], None],
     ) -> None:
         self._symbols = [row.symbol for row in instruments]
-        self._features = features
+        self.features = features
         self._store = store
         self._inbox = inbox
         self._capacity = capacity
@@ -123,7 +123,7 @@ class Admission:
 
     def is_warm(self, instrument: int) -> bool:
         """Tell whether the instrument has a row to predict on."""
-        return instrument not in self._held and self._features.is_warm(instrument)
+        return instrument not in self._held and self.features.is_warm(instrument)
 
     def forget(self, instrument: int) -> None:
         """Treat the next quote as one behind a hole: the spec has changed."""
@@ -132,12 +132,12 @@ class Admission:
     def rebuild(self, event: FeaturesRebuilt) -> None:
         """Carry the event out on the features, with what the thread has read."""
         found = self._read.pop(event.instrument, None)
-        engine = self._features.engine(event.instrument)
+        engine = self.features.engine(event.instrument)
         if found is not None and engine is found.engine:
             engine.install(event.instrument, found.state)
         else:  # the spec changed in between; the columns are those that a replay will read
             columns = empty_columns() if found is None else found.columns
-            self._features.rebuild(event.instrument, columns)
+            self.features.rebuild(event.instrument, columns)
         self.rebuilds += 1
 
     async def close(self) -> None:
@@ -155,7 +155,7 @@ class Admission:
             self._overwritten_held += len(held) == self._capacity
             held.append(quote)
             return
-        engine = self._features.engine(instrument)
+        engine = self.features.engine(instrument)
         if engine is None or (last is not None and quote.seq == last + 1):
             self._inbox.put_quote(quote)
             return
@@ -175,7 +175,7 @@ class Admission:
         instrument, before_ns = first.instrument, first.ts_event
         while True:
             found = await asyncio.to_thread(self._read_before, first, engine)
-            current = self._features.engine(instrument)
+            current = self.features.engine(instrument)
             if current is None or current is engine:
                 break
             engine = current  # swapped while we read

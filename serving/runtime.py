@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from core.config import Config
-from core.errors import BadInput, Conflict, NotFound
+from core.errors import BadInput, Conflict, NotFound, Unavailable
 from core.instruments import Instrument, InstrumentTable
 from core.types import Order, OrderType, Refused, TradingState
 from models.pool import ModelPool
@@ -15,6 +15,7 @@ from monitoring.latency import LatencySummary
 from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.live import LiveLoop
+from serving.measures import Measures
 from serving.metrics import PlatformCollector, registry_of, render
 from serving.model_watch import ModelWatch
 from serving.order_session import OrderSession
@@ -32,6 +33,7 @@ from serving.views import (
     ScenarioView,
     StateView,
     order_view,
+    state_view,
 )
 from trading.engine import TradingEngine
 from trading.events import CancelOrder, SetTradingState, SubmitOrder
@@ -75,8 +77,11 @@ class Runtime:
         self.tasks = tasks
         self._instruments = instruments
         self._pool = pool
+        measures = Measures(
+            engine, live, admission, watch, session, decider, outlets, hub, recorder, tasks
+        )
         self._collector: CollectorRegistry = registry_of(
-            PlatformCollector(self._counters, self._gauges, self.latencies)
+            PlatformCollector(measures.counters, self._gauges, self.latencies)
         )
 
     # --- orders ---
@@ -118,9 +123,16 @@ class Runtime:
         """Show one order."""
         return order_view(order, self._instruments)
 
-    def orders(self) -> list[OrderView]:
-        """All orders of the journal, oldest first."""
-        return [self.show(order) for order in self.engine.account.book.orders()]
+    def orders(self, limit: int, before: str = "") -> list[OrderView]:
+        """Newest orders of the journal, newest first; those before one, to read on from it."""
+        held = self.engine.account.book.orders()
+        end = len(held)
+        if before:
+            order = self.engine.account.book.get(before)
+            if order is None:
+                raise NotFound(f"no order {before!r}")
+            end = held.index(order)
+        return [self.show(order) for order in reversed(held[max(0, end - limit) : end])]
 
     def order(self, client_order_id: str) -> OrderView:
         """One order; raises NotFound."""
@@ -168,14 +180,21 @@ class Runtime:
     async def set_trading_state(
         self, state: TradingState, reason: str, scope: str = GLOBAL
     ) -> StateView:
-        """Change what the engine may do."""
+        """Change what the engine may do; to enable, ours and the venue's view must agree.
+
+        After a mismatch they are compared anew, and nothing is sent before they agree.
+        """
+        if state is not TradingState.HALTED and scope == GLOBAL:
+            if self.tasks.dead:
+                names = ", ".join(self.tasks.dead)
+                raise Unavailable(f"background tasks have ended, start serving again: {names}")
+            self.session.recheck()
         await self.live.command(SetTradingState(0, state, reason, "api", scope))
         return self.trading_state()
 
     def trading_state(self) -> StateView:
         """Show what the engine may do now."""
-        states = self.engine.account.states
-        return StateView(states.state, states.reason)
+        return state_view(self.engine.account.states)
 
     # --- models ---
 
@@ -213,8 +232,10 @@ class Runtime:
             "a quote": any(marks.quote(row.id) for row in self._instruments),
             "order session": self.session.ready,
             "a model": any(self._pool.current(row.id) for row in self._instruments),
+            "warm features": any(self.admission.is_warm(row.id) for row in self._instruments),
         }
         waiting = [name for name, ok in missing.items() if not ok]
+        waiting += [f"task {name}: {why}" for name, why in self.tasks.dead.items()]
         return ReadyView(not waiting, waiting)
 
     @property
@@ -233,23 +254,6 @@ class Runtime:
         """Prometheus text."""
         return render(self._collector)
 
-    def _counters(self) -> dict[str, float]:
-        admission, outlets = self.admission, self.outlets
-        return {
-            "events": self.live.events,
-            "quotes_missed": admission.missed,
-            "quotes_overwritten": admission.overwritten,
-            "feature_rebuilds": admission.rebuilds,
-            **{f"decisions_{k.lower()}": v for k, v in outlets.decisions.items()},
-            "decision_requests": self.decider.answered,
-            "orders_denied": outlets.denied,
-            "fills": outlets.fills,
-            "ledger_rows_dropped": outlets.dropped,
-            "stream_messages_dropped": self.hub.dropped,
-            "model_swaps": self.watch.swaps,
-            "listener_errors": self.engine.listener_errors,
-        }
-
     def _gauges(self) -> dict[str, float]:
         state = self.engine.account.states.state
         equity = self.engine.account.portfolio.equity()
@@ -257,6 +261,9 @@ class Runtime:
             "ready": self.readiness().ready,
             "trading_active": state is TradingState.ACTIVE,
             "journal_healthy": self.engine_journal_healthy,
+            "recording": not self.recorder.failed,
+            "models_refused": len(self.watch.refused),
+            "symbols_refused": len(self.session.feed.refused) if self.session.feed else 0,
             "registry_reachable": self.watch.reachable,
             "orders_open": self.engine.account.book.open_count,
             "stream_clients": len(self.hub),

@@ -70,9 +70,7 @@ class Callers:
 
 
 def orders_of(running: Platform) -> list[dict[str, Any]]:
-    status, found = running.client.call("GET", "/v1/orders")
-    assert status == 200
-    return found
+    return running.client.orders()
 
 
 def assert_nothing_lost(running: Platform, callers: Callers) -> None:

@@ -5,15 +5,26 @@ real journal, stores and model. Each step leaves its own trace, and each trace i
 """
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from core import hash_chain
 from core.config import DecisionConfig, TradingConfig
+from core.errors import BadInput, Unavailable
 from core.instruments import DEFAULT_INSTRUMENTS
-from core.types import Decision, Direction, Order, OrderStatus
+from core.types import (
+    Decision,
+    Direction,
+    Order,
+    OrderStatus,
+    OrderType,
+    Side,
+    TradingState,
+)
 from serving.homes import homes_of
+from serving.ports import OrderRequest
 from serving.runtime import Runtime
 from serving.wiring import open_runtime
 from storage.parquet import TickStore
@@ -74,6 +85,7 @@ async def _walk(config, heard: list[Decision]) -> None:  # type: ignore[no-untyp
             await until(lambda: not runtime.engine.account.book.open_orders())
             held = runtime.engine.account.portfolio.position(instrument).steps
             assert server.venue.matching.position(instrument) == held
+            await _check_doors(runtime)
     finally:
         await server.close()
 
@@ -95,6 +107,39 @@ def _check_live(runtime: Runtime, heard: list[Decision]) -> None:
     summaries = runtime.latencies()  # 14
     assert set(summaries) >= STAGES | {"tick_to_send", "tick_to_ack"}
     assert all(summaries[stage].samples > 0 for stage in STAGES)
+
+
+async def _check_doors(runtime: Runtime) -> None:
+    assert runtime.readiness().ready
+    assert runtime.admission.is_warm(DEFAULT_INSTRUMENTS.by_symbol(SYMBOL).id)
+    counts = {
+        line.split()[0]: float(line.split()[1])
+        for line in runtime.metrics().decode().splitlines()
+        if not line.startswith("#") and "{" not in line
+    }
+    assert counts["tickpath_feed_received_total"] > 0
+    assert counts["tickpath_task_failures_total"] == counts["tickpath_event_failures_total"] == 0
+    assert counts["tickpath_scenario_misses_total"] > 0
+    assert counts["tickpath_recording"] == 1
+    newest, *older = runtime.orders(1_000)
+    assert runtime.orders(2, newest.client_order_id) == older[:2]
+    request = OrderRequest(
+        key="odd", symbol=SYMBOL, side=Side.BUY, lots=Decimal("0.10"), type=OrderType.LIMIT,
+        limit=Decimal("1.100006"),
+    )  # fmt: skip
+    with pytest.raises(BadInput, match=r"1\.100006 is not a multiple"):
+        await runtime.submit(request)
+
+    async def fails() -> None:
+        raise OSError(28, "no space")
+
+    runtime.tasks.run("models", fails())
+    await until(lambda: runtime.trading_state().state is TradingState.HALTED)
+    ready = runtime.readiness()
+    assert not ready.ready
+    assert ready.waiting_for == ["task models: [Errno 28] no space"]
+    with pytest.raises(Unavailable, match="models"):
+        await runtime.set_trading_state(TradingState.ACTIVE, "hoping")
 
 
 def _check_records(config, heard: list[Decision]) -> None:  # type: ignore[no-untyped-def]
