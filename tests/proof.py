@@ -27,6 +27,7 @@ PYTEST = [
     "no:randomly",
     "--timeout=7200",
 ]
+FAMILY = ["-o", "junit_family=xunit1"]  # the one that has room for figures
 
 
 def revision() -> str:
