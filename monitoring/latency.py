@@ -60,7 +60,7 @@ class LatencyHistogram:
         return LatencySummary(samples, p50, p95, p99, p999, self.max)
 
     def _percentiles(self, fractions: tuple[float, ...]) -> tuple[int, list[int]]:
-        """Samples and percentiles, over one running sum."""
+        """Count the samples and find the percentiles over one running sum."""
         cumulative = np.cumsum(np.frombuffer(self._counts, np.uint64), dtype=np.int64)
         samples = int(cumulative[-1])
         if samples == 0:
