@@ -8,7 +8,7 @@ from core.columns import F8, I8, QuoteColumns
 from core.types import Quote
 from features import batch, kernel
 from features.blocks import F4
-from features.kernel import SAMPLES, WARM
+from features.kernel import IS_WARM, WARM
 from features.spec import FeatureSpec, plan_of
 
 
@@ -115,8 +115,8 @@ class FeatureEngine:
         return self._rows[instrument].copy() if self.is_warm(instrument) else None
 
     def is_warm(self, instrument: int) -> bool:
-        """Whether the instrument has had the samples that its columns need."""
-        return bool(self._ints[instrument][SAMPLES] >= self.spec.warmup)
+        """Whether the instrument has had the samples and the closed bars that its columns need."""
+        return bool(self._ints[instrument][IS_WARM])
 
     def make_cold(self, instrument: int) -> None:
         """Drop the instrument's state, as after a gap in the feed."""

@@ -20,24 +20,34 @@ from numpy.typing import NDArray
 
 from core.columns import F8, I8
 from core.types import Cadence
-from features.blocks import (
-    BPS,
+from features.blocks import BPS, F4
+from features.borrow import borrow
+from features.dispatch import run_block
+from features.sample import (
+    ASK_MOVES,
+    ASK_NET,
+    BID_MOVES,
+    BID_NET,
+    COLD_BLOCKS,
     ELAPSED_SECS,
-    F4,
+    ENDS,
     IS_FIRST,
+    LAST_ASK,
+    LAST_BID,
     LAST_CLOSE,
     N_TICKS,
     PIP,
+    QUIET_SECS,
     RETURN_BPS,
-    run_block,
 )
-from features.borrow import borrow
 from features.spec import FeatureSpec, Plan
 from market import bars
 from market.bars import BUCKET, CLOSE, COUNT, LAST_TS, N_INTS, STARTED
 
-SAMPLE_TS, SAMPLES, WARMUP, BAR_NS = range(N_INTS, N_INTS + 4)
-N_KERNEL_INTS = N_INTS + 4
+# Time and number of samples, samples until warm, bar length (0: every quote is a sample), whether
+# the newest row is warm, whether bid or ask ever moved and when they last did.
+SAMPLE_TS, SAMPLES, WARMUP, BAR_NS, IS_WARM, HAS_MOVED, MOVED_TS = range(N_INTS, N_INTS + 7)
+N_KERNEL_INTS = N_INTS + 7
 
 # What became of a quote.
 MALFORMED, LATE, NO_SAMPLE, COLD, WARM = -2, -1, 0, 1, 2
@@ -50,6 +60,8 @@ def fresh_state(spec: FeatureSpec, plan: Plan, pip: float) -> tuple[I8, F8]:
     # A bar length of zero tells the kernel that every quote is a sample.
     ints[BAR_NS] = spec.bar_ns if spec.cadence == Cadence.BAR else 0
     state[PIP] = pip
+    # A bar's time is its end; on the tick cadence each quote says what its time is.
+    state[ENDS] = 1.0 if spec.cadence == Cadence.BAR else 0.0
     return ints, state
 
 
@@ -61,13 +73,35 @@ def _take_sample(table: I8, ints: I8, state: F8, row: F4, ts: int) -> int:
     state[N_TICKS] = ints[COUNT]
     state[ELAPSED_SECS] = 0.0 if first else (ts - ints[SAMPLE_TS]) * 1e-9
     state[RETURN_BPS] = 0.0 if first else BPS * math.log(state[CLOSE] / state[LAST_CLOSE])
+    state[QUIET_SECS] = (ts - ints[MOVED_TS]) * 1e-9 if ints[HAS_MOVED] != 0 else -1.0
+    state[COLD_BLOCKS] = 0.0
     for line in range(len(table)):
         run_block(table, line, state, ts, row)
     state[LAST_CLOSE] = state[CLOSE]
+    state[BID_NET] = state[ASK_NET] = state[BID_MOVES] = state[ASK_MOVES] = 0.0
     ints[SAMPLE_TS] = ts
     ints[SAMPLES] += 1
     bars.close(ints)
-    return WARM if ints[SAMPLES] >= ints[WARMUP] else COLD
+    warm = ints[SAMPLES] >= ints[WARMUP] and state[COLD_BLOCKS] == 0.0
+    ints[IS_WARM] = 1 if warm else 0
+    return WARM if warm else COLD
+
+
+@njit(forceinline=True)
+def _count_moves(ints: I8, state: F8, ts: int, bid: float, ask: float) -> None:
+    """Note which way bid and ask move; the first quote of a tape moves nothing."""
+    if ints[STARTED] != 0:
+        up, down = bid > state[LAST_BID], bid < state[LAST_BID]
+        if up or down:
+            state[BID_MOVES] += 1.0
+            state[BID_NET] += 1.0 if up else -1.0
+        rise, fall = ask > state[LAST_ASK], ask < state[LAST_ASK]
+        if rise or fall:
+            state[ASK_MOVES] += 1.0
+            state[ASK_NET] += 1.0 if rise else -1.0
+        if up or down or rise or fall:
+            ints[HAS_MOVED], ints[MOVED_TS] = 1, ts
+    state[LAST_BID], state[LAST_ASK] = bid, ask
 
 
 @njit(forceinline=True)
@@ -93,6 +127,8 @@ def _apply(
     if bar_ns == 0:
         if ints[STARTED] != 0 and ts < ints[LAST_TS]:
             return LATE
+        _count_moves(ints, state, ts, bid, ask)
+        state[ENDS] = 1.0 if span > 0 else 0.0
         bars.add(ints, state, 0, ts, bid, ask, volume, open_, high, low)
         return _take_sample(table, ints, state, row, ts)
     bucket = bars.bucket_of(ts, span, bar_ns)
@@ -101,6 +137,7 @@ def _apply(
     code = NO_SAMPLE
     if bars.rolls(ints, bucket):
         code = _take_sample(table, ints, state, row, (ints[BUCKET] + 1) * bar_ns)
+    _count_moves(ints, state, ts, bid, ask)
     bars.add(ints, state, bucket, ts, bid, ask, volume, open_, high, low)
     if bars.completes(ints, ts, span, bar_ns):
         code = _take_sample(table, ints, state, row, (ints[BUCKET] + 1) * bar_ns)
@@ -156,7 +193,7 @@ def _build_step(digest: int) -> Any:
 
 
 def _build_run(digest: int) -> Any:
-    @njit(cache=True)
+    @njit(cache=True, nogil=True)
     def run(
         table: I8,
         ints: I8,
