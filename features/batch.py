@@ -1,5 +1,14 @@
-"""Feature rows of a whole tape: the kernel of the stream in a loop."""
+"""Feature rows of whole tapes: the kernel of the stream in a loop.
 
+The state of an instrument is carried from quote to quote, so one instrument is computed in order:
+whole, or in chunks that carry the state and never hold more than two of them (`compute_chunks`).
+Several instruments are computed side by side, one thread each; the kernels run without the
+interpreter's lock (`compute_many`). All three give the same bits.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,16 +58,88 @@ def compute(spec: FeatureSpec, columns: QuoteColumns, pip: float) -> FeatureRows
     pip : float
         Size of a pip in quote currency.
     """
-    plan = plan_of(spec)
-    ints, state = kernel.fresh_state(spec, plan, pip)
-    n = len(columns)
-    # Memory that is never written is never taken, so an upper bound costs nothing.
-    rows = np.empty((n, spec.n_features), np.float32)
-    index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
-    m, late, malformed = feed(plan.table, ints, state, columns, rows, index, warm)
-    if m < n:
-        rows, index, warm = rows[:m].copy(), index[:m].copy(), warm[:m].copy()
-    return FeatureRows(rows, index, warm, late, malformed)
+    return _Carry(spec, pip).rows(columns)
+
+
+def compute_chunks(
+    spec: FeatureSpec, chunks: Iterable[QuoteColumns], pip: float
+) -> Iterator[FeatureRows]:
+    """Compute the rows of a tape that comes in chunks, the next one while the last is used.
+
+    Parameters
+    ----------
+    chunks : iterable of QuoteColumns
+        Consecutive parts of one instrument's tape, as `chunks_of` cuts them from a memory map.
+
+    Yields
+    ------
+    FeatureRows
+        Of each chunk, `index` counted from the beginning of the tape. Joined they are the rows of
+        `compute` over the whole tape, bit for bit.
+    """
+    carry = _Carry(spec, pip)
+    with ThreadPoolExecutor(1, "features") as pool:
+        coming: Future[FeatureRows] | None = None
+        for chunk in chunks:
+            done, coming = coming, pool.submit(carry.rows, chunk)
+            if done is not None:
+                yield done.result()
+        if coming is not None:
+            yield coming.result()
+
+
+def chunks_of(columns: QuoteColumns, n_quotes: int = 1 << 17) -> Iterator[QuoteColumns]:
+    """Cut columns into views of at most `n_quotes`; pages of a memory map are read when needed."""
+    for first in range(0, len(columns), n_quotes):
+        yield columns[first : first + n_quotes]
+
+
+def compute_many(
+    spec: FeatureSpec, tapes: Mapping[str, tuple[QuoteColumns, float]], workers: int | None = None
+) -> dict[str, FeatureRows]:
+    """Compute the rows of several instruments, one thread each.
+
+    Parameters
+    ----------
+    tapes : mapping of str to (QuoteColumns, float)
+        Columns and pip by symbol.
+    workers : int, optional
+        Threads at a time; as many as there are cores when absent.
+
+    Returns
+    -------
+    dict of str to FeatureRows
+        In the order of `tapes`.
+    """
+    kernel.prepare()
+    longest_first = sorted(tapes, key=lambda symbol: -len(tapes[symbol][0]))
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1, "features") as pool:
+        coming = {symbol: pool.submit(compute, spec, *tapes[symbol]) for symbol in longest_first}
+        return {symbol: coming[symbol].result() for symbol in tapes}
+
+
+class _Carry:
+    """State of one instrument between the parts of its tape."""
+
+    def __init__(self, spec: FeatureSpec, pip: float) -> None:
+        self._plan = plan_of(spec)
+        self._n_features = spec.n_features
+        self._ints, self._state = kernel.fresh_state(spec, self._plan, pip)
+        self._seen = 0
+
+    def rows(self, columns: QuoteColumns) -> FeatureRows:
+        n = len(columns)
+        # Memory that is never written is never taken, so an upper bound costs nothing.
+        rows = np.empty((n, self._n_features), np.float32)
+        index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
+        m, late, malformed = feed(
+            self._plan.table, self._ints, self._state, columns, rows, index, warm
+        )
+        if m < n:
+            rows, index, warm = rows[:m].copy(), index[:m].copy(), warm[:m].copy()
+        index += self._seen
+        self._seen += n
+        return FeatureRows(rows, index, warm, late, malformed)
 
 
 def feed(

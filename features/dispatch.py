@@ -33,9 +33,8 @@ from market.bars import CLOSE
     HORIZON_OP,
     RANGE_VOLATILITY_OP,
     PATTERNS_OP,
-    STRENGTH_OP,
     USER_OP,
-) = range(22)
+) = range(21)
 
 
 @njit(forceinline=True)

@@ -9,6 +9,7 @@ from core.types import Quote
 from features import batch, kernel
 from features.blocks import F4
 from features.kernel import IS_WARM, WARM
+from features.snapshot import Header, pack, unpack
 from features.spec import FeatureSpec, plan_of
 
 
@@ -36,7 +37,7 @@ class FeatureEngine:
         kernel.prepare()
         self.spec = spec
         self.late = self.malformed = self.cold = 0
-        self._pips = tuple(pips)
+        self._pips = tuple(float(pip) for pip in pips)
         self._plan = plan_of(spec)
         self._table = self._plan.table
         self._ints: list[I8] = []
@@ -135,6 +136,30 @@ class FeatureEngine:
         self.malformed += malformed
         if m:
             self._rows[instrument][:] = rows[m - 1]
+
+    def snapshot(self) -> bytes:
+        """Return the state of all instruments as bytes; see `features.snapshot`."""
+        return pack(self._header(), self._arrays())
+
+    def restore(self, data: bytes) -> None:
+        """Take over the state of a snapshot; afterwards every bit is as it was there.
+
+        Raises
+        ------
+        SnapshotRefused
+            When the bytes are damaged, or of another spec, other kernels or other pips. Nothing
+            changes then.
+        """
+        header = unpack(data, self._header(), self._arrays())
+        self.late, self.malformed, self.cold = header.late, header.malformed, header.cold
+
+    def _header(self) -> Header:
+        lengths = (kernel.N_KERNEL_INTS, self._plan.n_state, self.spec.n_features)
+        counters = (self.late, self.malformed, self.cold)
+        return Header(self.spec.fingerprint, kernel.SOURCES, self._pips, lengths, *counters)
+
+    def _arrays(self) -> list[I8 | F8 | F4]:
+        return [*self._ints, *self._states, *self._rows]
 
     def _reset(self, instrument: int) -> None:
         ints, state = kernel.fresh_state(self.spec, self._plan, self._pips[instrument])

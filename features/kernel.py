@@ -105,6 +105,14 @@ def _count_moves(ints: I8, state: F8, ts: int, bid: float, ask: float) -> None:
 
 
 @njit(forceinline=True)
+def _is_late(ints: I8, ticks: bool, ts: int, bucket: int) -> bool:
+    """Whether a quote comes too late; on the tick cadence no bucket closes."""
+    if ticks:
+        return bool(ints[STARTED] != 0 and ts < ints[LAST_TS])
+    return bars.is_late(ints, ts, bucket)
+
+
+@njit(forceinline=True)
 def _apply(
     table: I8,
     ints: I8,
@@ -124,23 +132,26 @@ def _apply(
     if not (min(bid, ask, open_, high, low) > 0.0 and math.isfinite(total)):
         return MALFORMED
     bar_ns = ints[BAR_NS]
-    if bar_ns == 0:
-        if ints[STARTED] != 0 and ts < ints[LAST_TS]:
-            return LATE
-        _count_moves(ints, state, ts, bid, ask)
-        state[ENDS] = 1.0 if span > 0 else 0.0
-        bars.add(ints, state, 0, ts, bid, ask, volume, open_, high, low)
-        return _take_sample(table, ints, state, row, ts)
-    bucket = bars.bucket_of(ts, span, bar_ns)
-    if bars.is_late(ints, ts, bucket):
+    ticks = bar_ns == 0
+    bucket = 0 if ticks else bars.bucket_of(ts, span, bar_ns)
+    if _is_late(ints, ticks, ts, bucket):
         return LATE
+    if ticks:
+        state[ENDS] = 1.0 if span > 0 else 0.0
     code = NO_SAMPLE
-    if bars.rolls(ints, bucket):
-        code = _take_sample(table, ints, state, row, (ints[BUCKET] + 1) * bar_ns)
-    _count_moves(ints, state, ts, bid, ask)
-    bars.add(ints, state, bucket, ts, bid, ask, volume, open_, high, low)
-    if bars.completes(ints, ts, span, bar_ns):
-        code = _take_sample(table, ints, state, row, (ints[BUCKET] + 1) * bar_ns)
+    # First the bar before, then the quote's own sample: a loop, so that the blocks are compiled
+    # into one place.
+    for own in range(2):
+        if own == 0:
+            if ticks or not bars.rolls(ints, bucket):
+                continue
+        else:
+            _count_moves(ints, state, ts, bid, ask)
+            bars.add(ints, state, bucket, ts, bid, ask, volume, open_, high, low)
+            if not (ticks or bars.completes(ints, ts, span, bar_ns)):
+                continue
+        end = ts if ticks else (ints[BUCKET] + 1) * bar_ns
+        code = _take_sample(table, ints, state, row, end)
     return code
 
 
@@ -255,6 +266,9 @@ def _build_close(digest: int) -> Any:
 
 
 _DIGEST = _source_digest()
+SOURCES = f"{_DIGEST:014x}"
+"""Digest of the kernels' sources: saved state means the same only under the same one."""
+
 step = _build_step(_DIGEST)
 run = _build_run(_DIGEST)
 close_forming = _build_close(_DIGEST)
