@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.columns import F8, I8, QuoteColumns
+from core.columns import I8, QuoteColumns
 from features import kernel
 from features.blocks import F4
+from features.kernel import Slot
 from features.spec import FeatureSpec, plan_of
 
 
@@ -122,19 +123,15 @@ class _Carry:
     """State of one instrument between the parts of its tape."""
 
     def __init__(self, spec: FeatureSpec, pip: float) -> None:
-        self._plan = plan_of(spec)
-        self._n_features = spec.n_features
-        self._ints, self._state = kernel.fresh_state(spec, self._plan, pip)
+        self._slot = Slot(spec, plan_of(spec), pip)
         self._seen = 0
 
     def rows(self, columns: QuoteColumns) -> FeatureRows:
         n = len(columns)
         # Memory that is never written is never taken, so an upper bound costs nothing.
-        rows = np.empty((n, self._n_features), np.float32)
+        rows = np.empty((n, self._slot.spec.n_features), np.float32)
         index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
-        m, late, malformed = feed(
-            self._plan.table, self._ints, self._state, columns, rows, index, warm
-        )
+        m, late, malformed = feed(self._slot, columns, rows, index, warm)
         if m < n:
             rows, index, warm = rows[:m].copy(), index[:m].copy(), warm[:m].copy()
         index += self._seen
@@ -143,15 +140,13 @@ class _Carry:
 
 
 def feed(
-    table: I8,
-    ints: I8,
-    state: F8,
+    slot: Slot,
     columns: QuoteColumns,
     rows: F4,
     index: I8,
     warm: NDArray[np.bool_],
 ) -> tuple[int, int, int]:
-    """Advance a state over columns; return how many rows, late and malformed quotes there were."""
+    """Advance a slot over columns; return how many rows, late and malformed quotes there were."""
     kernel.prepare()
     times = (np.ascontiguousarray(c, np.int64) for c in (columns.ts, columns.span))
     prices = (
@@ -165,5 +160,5 @@ def feed(
             columns.low,
         )
     )
-    m, late, malformed = kernel.run(table, ints, state, *times, *prices, rows, index, warm)
+    m, late, malformed = kernel.run(*slot.arrays, *times, *prices, rows, index, warm)
     return int(m), int(late), int(malformed)

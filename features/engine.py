@@ -39,18 +39,10 @@ class FeatureEngine:
         self.late = self.malformed = self.cold = 0
         self._pips = tuple(float(pip) for pip in pips)
         self._plan = plan_of(spec)
-        self._table = self._plan.table
-        self._ints: list[I8] = []
-        self._states: list[F8] = []
-        self._rows: list[F4] = []
-        for pip in self._pips:
-            ints, state = kernel.fresh_state(spec, self._plan, pip)
-            self._ints.append(ints)
-            self._states.append(state)
-            self._rows.append(np.zeros(spec.n_features, np.float32))
-        self._scratch_ints = np.zeros(kernel.N_KERNEL_INTS, np.int64)
-        self._scratch_state = np.zeros(self._plan.n_state)
-        self._scratch_row = np.zeros(spec.n_features, np.float32)
+        self._slots = [kernel.Slot(spec, self._plan, pip) for pip in self._pips]
+        self._rows = [slot.row for slot in self._slots]
+        self._addresses = [slot.address for slot in self._slots]
+        self._scratch = kernel.Slot(spec, self._plan, 1.0)
 
     def update(self, quote: Quote) -> F4 | None:
         """Advance the instrument's state by one quote.
@@ -63,10 +55,7 @@ class FeatureEngine:
         """
         i = quote.instrument
         code = kernel.step(
-            self._table,
-            self._ints[i],
-            self._states[i],
-            self._rows[i],
+            self._addresses[i],
             quote.ts_event,
             quote.span_ns,
             quote.bid,
@@ -88,15 +77,10 @@ class FeatureEngine:
         Works on a copy of the state; nothing advances. On the bar cadence the forming bar is closed
         with the quote, so the row is that of a bar cut short. None as for `update`.
         """
-        i = quote.instrument
-        ints, state, row = self._scratch_ints, self._scratch_state, self._scratch_row
-        np.copyto(ints, self._ints[i])
-        np.copyto(state, self._states[i])
+        scratch = self._scratch
+        scratch.copy_from(self._slots[quote.instrument])
         code = kernel.step(
-            self._table,
-            ints,
-            state,
-            row,
+            scratch.address,
             quote.ts_event,
             quote.span_ns,
             quote.bid,
@@ -108,8 +92,8 @@ class FeatureEngine:
         )
         if code < 0:
             return None
-        code = kernel.close_forming(self._table, ints, state, row) or code
-        return row.copy() if code == WARM else None
+        code = kernel.close_forming(scratch.address) or code
+        return scratch.row.copy() if code == WARM else None
 
     def last_row(self, instrument: int) -> F4 | None:
         """Copy of the instrument's newest row, or None when it is not warm."""
@@ -117,7 +101,7 @@ class FeatureEngine:
 
     def is_warm(self, instrument: int) -> bool:
         """Whether the instrument has had the samples and the closed bars that its columns need."""
-        return bool(self._ints[instrument][IS_WARM])
+        return bool(self._slots[instrument].ints[IS_WARM])
 
     def make_cold(self, instrument: int) -> None:
         """Drop the instrument's state, as after a gap in the feed."""
@@ -130,8 +114,7 @@ class FeatureEngine:
         n = len(columns)
         rows = np.empty((n, self.spec.n_features), np.float32)
         index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
-        ints, state = self._ints[instrument], self._states[instrument]
-        m, late, malformed = batch.feed(self._table, ints, state, columns, rows, index, warm)
+        m, late, malformed = batch.feed(self._slots[instrument], columns, rows, index, warm)
         self.late += late
         self.malformed += malformed
         if m:
@@ -159,12 +142,11 @@ class FeatureEngine:
         return Header(self.spec.fingerprint, kernel.SOURCES, self._pips, lengths, *counters)
 
     def _arrays(self) -> list[I8 | F8 | F4]:
-        return [*self._ints, *self._states, *self._rows]
+        slots = self._slots
+        return [array for slot in slots for array in (slot.ints, slot.state, slot.row)]
 
     def _reset(self, instrument: int) -> None:
-        ints, state = kernel.fresh_state(self.spec, self._plan, self._pips[instrument])
-        self._ints[instrument][:] = ints
-        self._states[instrument][:] = state
+        self._slots[instrument].reset()
 
     def _count(self, code: int) -> None:
         if code == kernel.LATE:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import carray, njit, types
 from numpy.typing import NDArray
 
 from core.columns import F8, I8
 from core.types import Cadence
 from features.blocks import BPS, F4
-from features.borrow import borrow
+from features.borrow import borrow, pointer
 from features.dispatch import run_block
 from features.sample import (
     ASK_MOVES,
@@ -51,6 +51,56 @@ N_KERNEL_INTS = N_INTS + 7
 
 # What became of a quote.
 MALFORMED, LATE, NO_SAMPLE, COLD, WARM = -2, -1, 0, 1, 2
+
+
+class Slot:
+    """Arrays of one instrument, and where the kernels find them.
+
+    Attributes
+    ----------
+    ints, state, row : arrays
+        State and newest row; written in place, never replaced.
+    address : int
+        Of the table of the arrays' addresses; valid while the slot lives.
+    """
+
+    __slots__ = ("_plan", "_table", "address", "ints", "pip", "row", "spec", "state")
+
+    def __init__(self, spec: FeatureSpec, plan: Plan, pip: float) -> None:
+        self.spec, self._plan, self.pip = spec, plan, pip
+        self.ints, self.state = fresh_state(spec, plan, pip)
+        self.row: F4 = np.zeros(spec.n_features, np.float32)
+        parts = (plan.table, self.ints, self.state, self.row)
+        self._table = np.array(
+            [number for part in parts for number in (part.ctypes.data, len(part))], np.int64
+        )
+        self.address = int(self._table.ctypes.data)
+
+    @property
+    def arrays(self) -> tuple[I8, I8, F8]:
+        """Plan, ints and state, for kernels that write their rows elsewhere."""
+        return self._plan.table, self.ints, self.state
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.ints[:], self.state[:] = fresh_state(self.spec, self._plan, self.pip)
+
+    def copy_from(self, other: "Slot") -> None:
+        """Take over the state of another slot of the same spec."""
+        np.copyto(self.ints, other.ints)
+        np.copyto(self.state, other.state)
+
+
+@njit(forceinline=True)
+def _arrays_at(address: int) -> tuple[I8, I8, F8, F4]:
+    """Plan, ints, state and row of the slot at an address."""
+    t = carray(pointer(address), (8,), np.int64)
+    return (
+        carray(pointer(t[0]), (t[1], 6), np.int64),
+        carray(pointer(t[2]), (t[3],), np.int64),
+        carray(pointer(t[4]), (t[5],), np.float64),
+        carray(pointer(t[6]), (t[7],), np.float32),
+    )
 
 
 def fresh_state(spec: FeatureSpec, plan: Plan, pip: float) -> tuple[I8, F8]:
@@ -170,10 +220,7 @@ def _source_digest() -> int:
 def _build_step(digest: int) -> Any:
     @njit(cache=True)
     def step(
-        table: I8,
-        ints: I8,
-        state: F8,
-        row: F4,
+        address: int,
         ts: int,
         span: int,
         bid: float,
@@ -185,20 +232,8 @@ def _build_step(digest: int) -> Any:
     ) -> int:
         if digest == 0:
             return MALFORMED
-        return _apply(
-            borrow(table),
-            borrow(ints),
-            borrow(state),
-            borrow(row),
-            ts,
-            span,
-            bid,
-            ask,
-            volume,
-            open_,
-            high,
-            low,
-        )
+        table, ints, state, row = _arrays_at(address)
+        return _apply(table, ints, state, row, ts, span, bid, ask, volume, open_, high, low)
 
     return step
 
@@ -225,11 +260,11 @@ def _build_run(digest: int) -> Any:
         if digest == 0:
             return m, late, malformed
         for i in range(len(ts)):
-            code = step(
-                table,
-                ints,
-                state,
-                rows[m],
+            code = _apply(
+                borrow(table),
+                borrow(ints),
+                borrow(state),
+                borrow(rows[m]),
                 ts[i],
                 span[i],
                 bid[i],
@@ -256,11 +291,12 @@ def _build_run(digest: int) -> Any:
 
 def _build_close(digest: int) -> Any:
     @njit(cache=True)
-    def close_forming(table: I8, ints: I8, state: F8, row: F4) -> int:
+    def close_forming(address: int) -> int:
+        table, ints, state, row = _arrays_at(address)
         if digest == 0 or ints[COUNT] == 0:
             return NO_SAMPLE
         end = (ints[BUCKET] + 1) * ints[BAR_NS]
-        return _take_sample(borrow(table), borrow(ints), borrow(state), borrow(row), end)
+        return _take_sample(table, ints, state, row, end)
 
     return close_forming
 
@@ -274,7 +310,7 @@ run = _build_run(_DIGEST)
 close_forming = _build_close(_DIGEST)
 
 _STATE = (types.int64[:, ::1], types.int64[::1], types.float64[::1])
-_STEP = (*_STATE, types.float32[::1], *(types.int64,) * 2, *(types.float64,) * 6)
+_STEP = (types.int64, *(types.int64,) * 2, *(types.float64,) * 6)
 _TIMES = types.Array(types.int64, 1, "C", readonly=True)
 _PRICES = types.Array(types.float64, 1, "C", readonly=True)
 _OUT = (types.float32[:, ::1], types.int64[::1], types.boolean[::1])
@@ -289,7 +325,7 @@ def prepare() -> None:
     for entry, signature in (
         (step, _STEP),
         (run, _RUN),
-        (close_forming, (*_STATE, types.float32[::1])),
+        (close_forming, (types.int64,)),
     ):
         if not entry.signatures:
             entry.compile(signature)
