@@ -108,7 +108,7 @@ def _five() -> FeatureSpec:
 
 
 def _time_kernel(spec: FeatureSpec, columns: QuoteColumns) -> float:
-    """Core seconds per tick of the kernel alone, on warm output memory: what an update costs in it."""
+    """Core seconds per tick of the kernel alone, on warm output memory."""
     slot, n = kernel.Slot(spec, plan_of(spec), PIP), len(columns)
     rows = np.zeros((n, spec.n_features), np.float32)
     index, warm = np.zeros(n, np.int64), np.zeros(n, np.bool_)

@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.columns import I8, QuoteColumns
+from core.errors import BadInput
 from features import kernel
 from features.blocks import F4
 from features.kernel import Slot
-from features.spec import FeatureSpec, plan_of
+from features.spec import MINUTE_NS, FeatureSpec, plan_of
+from features.strength import DEPTH, LAG_NS, Strength
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +51,9 @@ class FeatureRows:
         return len(self.index)
 
 
-def compute(spec: FeatureSpec, columns: QuoteColumns, pip: float) -> FeatureRows:
+def compute(
+    spec: FeatureSpec, columns: QuoteColumns, pip: float, strength: Strength | None = None
+) -> FeatureRows:
     """Compute the rows of a tape, beginning with a fresh state.
 
     Parameters
@@ -58,12 +62,22 @@ def compute(spec: FeatureSpec, columns: QuoteColumns, pip: float) -> FeatureRows
         Quotes of one instrument, in the order they arrived.
     pip : float
         Size of a pip in quote currency.
+    strength : Strength, optional
+        Series of `features.strength.usd_strength`, for a spec that needs it.
+
+    Raises
+    ------
+    BadInput
+        When the spec needs the dollar's strength and it is not given.
     """
-    return _Carry(spec, pip).rows(columns)
+    return _Carry(spec, pip, strength).rows(columns)
 
 
 def compute_chunks(
-    spec: FeatureSpec, chunks: Iterable[QuoteColumns], pip: float
+    spec: FeatureSpec,
+    chunks: Iterable[QuoteColumns],
+    pip: float,
+    strength: Strength | None = None,
 ) -> Iterator[FeatureRows]:
     """Compute the rows of a tape that comes in chunks, the next one while the last is used.
 
@@ -78,7 +92,7 @@ def compute_chunks(
         Of each chunk, `index` counted from the beginning of the tape. Joined they are the rows of
         `compute` over the whole tape, bit for bit.
     """
-    carry = _Carry(spec, pip)
+    carry = _Carry(spec, pip, strength)
     with ThreadPoolExecutor(1, "features") as pool:
         coming: Future[FeatureRows] | None = None
         for chunk in chunks:
@@ -96,7 +110,10 @@ def chunks_of(columns: QuoteColumns, n_quotes: int = 1 << 17) -> Iterator[QuoteC
 
 
 def compute_many(
-    spec: FeatureSpec, tapes: Mapping[str, tuple[QuoteColumns, float]], workers: int | None = None
+    spec: FeatureSpec,
+    tapes: Mapping[str, tuple[QuoteColumns, float]],
+    workers: int | None = None,
+    strength: Strength | None = None,
 ) -> dict[str, FeatureRows]:
     """Compute the rows of several instruments, one thread each.
 
@@ -115,28 +132,76 @@ def compute_many(
     kernel.prepare()
     longest_first = sorted(tapes, key=lambda symbol: -len(tapes[symbol][0]))
     with ThreadPoolExecutor(workers or os.cpu_count() or 1, "features") as pool:
-        coming = {symbol: pool.submit(compute, spec, *tapes[symbol]) for symbol in longest_first}
+        coming = {
+            symbol: pool.submit(compute, spec, *tapes[symbol], strength) for symbol in longest_first
+        }
         return {symbol: coming[symbol].result() for symbol in tapes}
 
 
 class _Carry:
     """State of one instrument between the parts of its tape."""
 
-    def __init__(self, spec: FeatureSpec, pip: float) -> None:
+    def __init__(self, spec: FeatureSpec, pip: float, strength: Strength | None) -> None:
+        if spec.needs_strength and strength is None:
+            raise BadInput(f"spec {spec.name!r} needs the strength of the dollar")
         self._slot = Slot(spec, plan_of(spec), pip)
-        self._seen = 0
+        self._coming = strength if spec.needs_strength else None
+        self._seen = self._told = 0
 
     def rows(self, columns: QuoteColumns) -> FeatureRows:
-        n = len(columns)
-        # Memory that is never written is never taken, so an upper bound costs nothing.
-        rows = np.empty((n, self._slot.spec.n_features), np.float32)
-        index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
-        m, late, malformed = feed(self._slot, columns, rows, index, warm)
-        if m < n:
-            rows, index, warm = rows[:m].copy(), index[:m].copy(), warm[:m].copy()
-        index += self._seen
-        self._seen += n
-        return FeatureRows(rows, index, warm, late, malformed)
+        got, self._told = _advance(self._slot, columns, self._coming, self._told)
+        # The array is this call's own.
+        got.index[:] += self._seen
+        self._seen += len(columns)
+        return got
+
+
+def advance(slot: Slot, columns: QuoteColumns, strength: Strength | None = None) -> FeatureRows:
+    """Advance a slot over columns, with minutes of the dollar's strength as their time comes."""
+    return _advance(slot, columns, strength, 0)[0]
+
+
+def _advance(
+    slot: Slot, columns: QuoteColumns, strength: Strength | None, told: int
+) -> tuple[FeatureRows, int]:
+    n = len(columns)
+    # Memory that is never written is never taken, so an upper bound costs nothing.
+    rows = np.empty((n, slot.spec.n_features), np.float32)
+    index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
+    m = late = malformed = 0
+    for first, end, until in _stretches(columns, strength, told):
+        if strength is not None:
+            for k in range(told, until):
+                slot.push_strength(int(strength.minute[k]), strength.values[k].tolist())
+        told = until
+        got, too_late, bad = feed(slot, columns[first:end], rows[m:], index[m:], warm[m:])
+        index[m : m + got] += first
+        m, late, malformed = m + got, late + too_late, malformed + bad
+    if m < n:
+        rows, index, warm = rows[:m].copy(), index[:m].copy(), warm[:m].copy()
+    return FeatureRows(rows, index, warm, late, malformed), told
+
+
+def _stretches(
+    columns: QuoteColumns, strength: Strength | None, told: int
+) -> Iterator[tuple[int, int, int]]:
+    """First and end of a stretch of quotes, and the minutes to be told before it.
+
+    Minutes may be told ahead, since they wait for their time; only so many can wait, so after each
+    few the quotes come that reach the next.
+    """
+    if strength is None or not len(columns):
+        yield 0, len(columns), told
+        return
+    clock = np.maximum.accumulate(columns.ts)
+    needed = np.searchsorted(clock, strength.minute * MINUTE_NS + LAG_NS)
+    first = 0
+    while first < len(columns):
+        known = max(told, int(np.searchsorted(needed, first, side="right")))
+        until = min(known + DEPTH // 2, len(strength))
+        end = int(needed[until]) if until < len(strength) else len(columns)
+        yield first, end, until
+        first, told = end, until
 
 
 def feed(

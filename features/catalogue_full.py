@@ -4,7 +4,7 @@ Columns of closed bars take the bar's length in seconds as their first window. H
 market time, so `Column.warmup_ns` says it, and the kernel withholds rows until the bars are there.
 """
 
-from features import closed, dispatch, patterns
+from features import closed, dispatch, patterns, strength
 from features.closed import HORIZON_NEEDS, HORIZON_SIZE, PATTERNS_NEED, PATTERNS_SIZE
 from features.column import WILDER_WASH_OUT, BlockKind, Column
 from features.indicators import ATR_SIZE, RSI_SIZE
@@ -148,6 +148,14 @@ def _patterns(secs: int) -> tuple[Column, ...]:
     )
 
 
+def _strength() -> tuple[Column, ...]:
+    form = "change over {} min of 1e4 * mean(side * ln(mid)) of all dollar pairs, joined as-of"
+    wait = (strength.SPANS[-1] + 2) * strength.MINUTE_NS
+    return tuple(
+        Column(f"usd_strength_{n}", form.format(n), "bps", n, 1, wait) for n in strength.SPANS
+    )
+
+
 def talib_name(pattern: str) -> str:
     """Name of TA-Lib's function for one of `features.patterns.NAMES`."""
     return "CDL" + pattern.replace("three", "3").replace("_", "").upper()
@@ -169,5 +177,6 @@ FULL_BLOCKS: dict[str, BlockKind] = {
     "range_volatility": BlockKind(
         dispatch.RANGE_VOLATILITY_OP, 2, closed.range_volatility_size, _range_volatility
     ),
+    "strength": BlockKind(dispatch.STRENGTH_OP, 0, lambda: strength.SIZE, _strength),
     "patterns": BlockKind(dispatch.PATTERNS_OP, 1, lambda _: PATTERNS_SIZE, _patterns),
 }

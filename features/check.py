@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 
 from core.columns import QuoteColumns
-from features import batch
 from features.interpreted import StepReport, check_steps
 from features.parity import (
     LeakReport,
@@ -20,8 +19,10 @@ from features.parity import (
     check_leaks,
     check_parity,
     check_snapshots,
+    with_strength,
 )
 from features.spec import FeatureSpec
+from features.strength import Strength
 from features.warmup import WarmupReport, check_warmup
 
 
@@ -76,6 +77,7 @@ def run_checks(
     n_snapshots: int = 10,
     n_cuts: int = 4,
     seed: int = 0,
+    strength: Strength | None = None,
 ) -> FeatureReport:
     """Check a spec, user-defined features included, on the tape of one instrument.
 
@@ -89,17 +91,20 @@ def run_checks(
         Later beginnings of the tape for the measure of the warm-up.
     seed : int
         Of all random choices.
+    strength : Strength, optional
+        For a spec that needs it; its own future is left as it is.
     """
-    rows = batch.compute(spec, columns, pip)
+    compute = with_strength(strength)
+    rows = compute(spec, columns, pip)
     finite = [bool(np.isfinite(rows.rows[rows.warm, k]).all()) for k in range(spec.n_features)]
     return FeatureReport(
         spec.name,
         spec.fingerprint,
         len(columns),
-        check_parity(spec, columns, pip),
-        check_snapshots(spec, columns, pip, n_snapshots, seed),
-        check_leaks(spec, columns, pip, n_points, seed),
-        check_warmup(spec, columns, pip, n_cuts, seed),
+        check_parity(spec, columns, pip, strength=strength),
+        check_snapshots(spec, columns, pip, n_snapshots, seed, strength),
+        check_leaks(spec, columns, pip, n_points, seed, compute),
+        check_warmup(spec, columns, pip, n_cuts, seed, compute),
         check_steps(spec, columns, pip),
         tuple(name for name, good in zip(spec.names, finite, strict=True) if not good),
     )

@@ -5,7 +5,7 @@ import math
 from numba import njit
 
 from core.columns import F8, I8
-from features import blocks, closed, quoting, sessions
+from features import blocks, closed, quoting, sessions, strength
 from features.blocks import F4
 from features.indicators import rsi_step
 from features.native import call_step
@@ -33,8 +33,9 @@ from market.bars import CLOSE
     HORIZON_OP,
     RANGE_VOLATILITY_OP,
     PATTERNS_OP,
+    STRENGTH_OP,
     USER_OP,
-) = range(21)
+) = range(22)
 
 
 @njit(forceinline=True)
@@ -99,5 +100,7 @@ def _run_more(table: I8, line: int, state: F8, ts: int, row: F4) -> None:  # noq
         closed.range_volatility_block(state, base, n, m, ts, row, at)
     elif op == PATTERNS_OP:
         closed.patterns_block(state, base, n, ts, row, at)
+    elif op == STRENGTH_OP:
+        strength.strength_block(state, base, row, at)
     elif op == USER_OP:
         row[at] = call_step(n, state, base, ts)

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from core.columns import F8, I8, QuoteColumns
 from core.types import Quote
 from features import batch, kernel
@@ -11,6 +9,7 @@ from features.blocks import F4
 from features.kernel import IS_WARM, WARM
 from features.snapshot import Header, pack, unpack
 from features.spec import FeatureSpec, plan_of
+from features.strength import Strength
 
 
 class FeatureEngine:
@@ -71,6 +70,14 @@ class FeatureEngine:
             self._count(code)
         return None
 
+    def push_strength(self, minute: int, values: Sequence[float]) -> None:
+        """Tell a minute of the dollar's strength, in order and before the quote that completes it.
+
+        `features.strength.StrengthMeter` gives them, here or in another process.
+        """
+        for slot in self._slots:
+            slot.push_strength(minute, values)
+
     def preview(self, quote: Quote) -> F4 | None:
         """Row as it would be if the quote came now and the sample ended with it.
 
@@ -108,17 +115,19 @@ class FeatureEngine:
         self._reset(instrument)
         self.cold += 1
 
-    def rebuild(self, instrument: int, columns: QuoteColumns) -> None:
-        """Replace the instrument's state with one that has seen `columns` and nothing else."""
+    def rebuild(
+        self, instrument: int, columns: QuoteColumns, strength: Strength | None = None
+    ) -> None:
+        """Replace the instrument's state with one that has seen `columns` and nothing else.
+
+        A spec that needs the dollar's strength wants it here for the time of the columns.
+        """
         self._reset(instrument)
-        n = len(columns)
-        rows = np.empty((n, self.spec.n_features), np.float32)
-        index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
-        m, late, malformed = batch.feed(self._slots[instrument], columns, rows, index, warm)
-        self.late += late
-        self.malformed += malformed
-        if m:
-            self._rows[instrument][:] = rows[m - 1]
+        rows = batch.advance(self._slots[instrument], columns, strength)
+        self.late += rows.late
+        self.malformed += rows.malformed
+        if len(rows):
+            self._rows[instrument][:] = rows.rows[-1]
 
     def snapshot(self) -> bytes:
         """Return the state of all instruments as bytes; see `features.snapshot`."""

@@ -11,6 +11,7 @@ that of the later one.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 
 from core.columns import F8, I8
 from core.types import Cadence
+from features import strength
 from features.blocks import BPS, F4
 from features.borrow import borrow, pointer
-from features.dispatch import run_block
+from features.dispatch import STRENGTH_OP, run_block
 from features.sample import (
     ASK_MOVES,
     ASK_NET,
@@ -35,12 +37,13 @@ from features.sample import (
     LAST_ASK,
     LAST_BID,
     LAST_CLOSE,
+    MINUTE,
     N_TICKS,
     PIP,
     QUIET_SECS,
     RETURN_BPS,
 )
-from features.spec import FeatureSpec, Plan
+from features.spec import MINUTE_NS, FeatureSpec, Plan
 from market import bars
 from market.bars import BUCKET, CLOSE, COUNT, LAST_TS, N_INTS, STARTED
 
@@ -80,6 +83,12 @@ class Slot:
     def arrays(self) -> tuple[I8, I8, F8]:
         """Plan, ints and state, for kernels that write their rows elsewhere."""
         return self._plan.table, self.ints, self.state
+
+    def push_strength(self, minute: int, values: Sequence[float]) -> None:
+        """Tell a minute of the dollar's strength to the blocks that use it."""
+        for line in self._plan.table:
+            if line[0] == STRENGTH_OP:
+                strength.push(self.state, int(line[4]), minute, values)
 
     def reset(self) -> None:
         """Forget everything."""
@@ -188,6 +197,7 @@ def _apply(
         return LATE
     if ticks:
         state[ENDS] = 1.0 if span > 0 else 0.0
+    state[MINUTE] = float(ts // MINUTE_NS)
     code = NO_SAMPLE
     # First the bar before, then the quote's own sample: a loop, so that the blocks are compiled
     # into one place.

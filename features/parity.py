@@ -1,6 +1,7 @@
 """Two promises of the features, checked on real columns: stream = batch, and no look-ahead."""
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -11,7 +12,8 @@ from features import batch
 from features.batch import FeatureRows
 from features.engine import FeatureEngine
 from features.perturbation import PERTURBATIONS, with_other_future
-from features.spec import FeatureSpec
+from features.spec import MINUTE_NS, FeatureSpec
+from features.strength import LAG_NS, Strength
 
 Compute = Callable[[FeatureSpec, QuoteColumns, float], FeatureRows]
 Between = Callable[[FeatureEngine, int], FeatureEngine]
@@ -56,20 +58,26 @@ def check_parity(
     spec: FeatureSpec,
     columns: QuoteColumns,
     pip: float,
-    compute: Compute = batch.compute,
+    compute: Compute | None = None,
     between: Between | None = None,
+    strength: Strength | None = None,
 ) -> ParityReport:
     """Feed every quote to a `FeatureEngine` and compare with the batch, bit by bit.
 
     `between` may put another engine in its place before a quote, told the quote's position.
     """
-    expected = compute(spec, columns, pip)
+    expected = (compute or with_strength(strength))(spec, columns, pip)
     warm = np.flatnonzero(expected.warm)
     engine = FeatureEngine(spec, (pip,))
     index, rows = [], []
+    minutes = iter(()) if strength is None else zip(strength.minute, strength.values, strict=True)
+    waiting = next(minutes, None)
     for position, quote in enumerate(columns.quotes(0)):
         if between is not None:
             engine = between(engine, position)
+        while waiting is not None and waiting[0] * MINUTE_NS + LAG_NS <= quote.ts_event:
+            engine.push_strength(int(waiting[0]), waiting[1].tolist())
+            waiting = next(minutes, None)
         row = engine.update(quote)
         if row is not None:
             index.append(position)
@@ -82,6 +90,11 @@ def check_parity(
     return ParityReport(
         difference is None and counted, len(expected), len(warm), expected.late, difference
     )
+
+
+def with_strength(strength: Strength | None) -> Compute:
+    """Return the batch, given the dollar's strength where there is one."""
+    return batch.compute if strength is None else partial(batch.compute, strength=strength)
 
 
 def _first_difference(
@@ -101,7 +114,12 @@ def _first_difference(
 
 
 def check_snapshots(
-    spec: FeatureSpec, columns: QuoteColumns, pip: float, n_points: int = 10, seed: int = 0
+    spec: FeatureSpec,
+    columns: QuoteColumns,
+    pip: float,
+    n_points: int = 10,
+    seed: int = 0,
+    strength: Strength | None = None,
 ) -> ParityReport:
     """Save the stream after random quotes and go on with a fresh engine: no bit may differ."""
     rng = np.random.default_rng(seed)
@@ -114,7 +132,7 @@ def check_snapshots(
         fresh.restore(engine.snapshot())
         return fresh
 
-    return check_parity(spec, columns, pip, between=resumed)
+    return check_parity(spec, columns, pip, between=resumed, strength=strength)
 
 
 def check_leaks(

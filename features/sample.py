@@ -8,7 +8,8 @@ from market.bars import N_FLOATS
 
 # Sample: the bar's floats, then these. ENDS is 1 when the sample's time is the end of a span, so
 # that it belongs to the bucket before it. Moves are of the quotes since the last sample: net is
-# rises minus falls. COLD_BLOCKS counts the blocks that do not have their closed bars yet.
+# rises minus falls. COLD_BLOCKS counts the blocks that do not have what they need yet. MINUTE is
+# that of the quote which came, in minutes since 1970.
 (
     PIP,
     N_TICKS,
@@ -25,5 +26,6 @@ from market.bars import N_FLOATS
     BID_MOVES,
     ASK_MOVES,
     QUIET_SECS,
-) = range(N_FLOATS, N_FLOATS + 15)
-N_SAMPLE = N_FLOATS + 15
+    MINUTE,
+) = range(N_FLOATS, N_FLOATS + 16)
+N_SAMPLE = N_FLOATS + 16

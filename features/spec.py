@@ -3,8 +3,9 @@
 A spec is a list of blocks; everything else (columns, state layout, warm-up, fingerprint) follows
 from it. `core-bar` and `core-tick` have the same 32 columns, with windows that suit minutes and
 single quotes; `full-bar` and `full-tick` about twice as many, with microstructure, sessions, closed
-bars of several lengths and candlestick patterns. All columns are relative to price or in pips, so
-that a model transfers between instruments.
+bars of several lengths and candlestick patterns. `cross-bar` and `cross-tick` add the strength of
+the dollar, which takes the tapes of several instruments. All columns are relative to price or in
+pips, so that a model transfers between instruments.
 """
 
 import hashlib
@@ -72,6 +73,11 @@ class FeatureSpec(msgspec.Struct, frozen=True):
     def warmup_ns(self) -> int:
         """Market time, ns, that columns of closed bars need besides `warmup` samples; often 0."""
         return max(column.warmup_ns for column in self.columns)
+
+    @property
+    def needs_strength(self) -> bool:
+        """Whether rows need the dollar's strength, see `features.strength`."""
+        return any(block.kind == "strength" for block in self.blocks)
 
     @property
     def fingerprint(self) -> str:
@@ -210,15 +216,17 @@ def _full(
     )
 
 
+_FULL_BAR = _full((1, 5, 15, 30, 60), 20, 60, (300, 900), (1, 60))
+_FULL_TICK = _full((1, 10, 30, 60, 240), 60, 240, (60, 300, 900), (240,))
 _SPECS = {
     spec.name: spec
     for spec in (
         make_spec("core-bar", Cadence.BAR, _core((1, 5, 15, 30, 60), 20, 60, 1)),
         make_spec("core-tick", Cadence.TICK, _core((1, 10, 30, 60, 240), 60, 240, 20)),
-        make_spec("full-bar", Cadence.BAR, _full((1, 5, 15, 30, 60), 20, 60, (300, 900), (1, 60))),
-        make_spec(
-            "full-tick", Cadence.TICK, _full((1, 10, 30, 60, 240), 60, 240, (60, 300, 900), (240,))
-        ),
+        make_spec("full-bar", Cadence.BAR, _FULL_BAR),
+        make_spec("full-tick", Cadence.TICK, _FULL_TICK),
+        make_spec("cross-bar", Cadence.BAR, (*_FULL_BAR, Block("strength"))),
+        make_spec("cross-tick", Cadence.TICK, (*_FULL_TICK, Block("strength"))),
     )
 }
 

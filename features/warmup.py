@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.columns import QuoteColumns
 from features import batch
+from features.parity import Compute
 from features.spec import FeatureSpec, make_spec
 
 TOLERANCE = 1e-6
@@ -45,7 +46,12 @@ class WarmupReport(msgspec.Struct, frozen=True):
 
 
 def check_warmup(
-    spec: FeatureSpec, columns: QuoteColumns, pip: float, n_cuts: int = 4, seed: int = 0
+    spec: FeatureSpec,
+    columns: QuoteColumns,
+    pip: float,
+    n_cuts: int = 4,
+    seed: int = 0,
+    compute: Compute = batch.compute,
 ) -> WarmupReport:
     """Measure the warm-up of every column of a spec on a tape.
 
@@ -65,7 +71,7 @@ def check_warmup(
         # With a warm-up of one, the kernel withholds nothing but rows without their closed bars.
         alone = make_spec("alone", spec.cadence, (block,), spec.bar_ns)
         alone = msgspec.structs.replace(alone, warmup=1)
-        worst, samples = _measure(alone, columns, pip, cuts)
+        worst, samples = _measure(alone, columns, pip, cuts, compute)
         compared = max(compared, samples)
         measured.update(zip(alone.names, worst.tolist(), strict=True))
     understated = tuple(
@@ -78,14 +84,14 @@ def check_warmup(
 
 
 def _measure(
-    spec: FeatureSpec, columns: QuoteColumns, pip: float, cuts: list[int]
+    spec: FeatureSpec, columns: QuoteColumns, pip: float, cuts: list[int], compute: Compute
 ) -> tuple[NDArray[np.int64], int]:
     """Return the samples that each column needs over all cuts, and the shortest tape's number."""
-    whole = batch.compute(spec, columns, pip)
+    whole = compute(spec, columns, pip)
     worst = np.ones(spec.n_features, np.int64)
     shortest = len(whole)
     for cut in cuts:
-        late = batch.compute(spec, columns[cut:], pip)
+        late = compute(spec, columns[cut:], pip)
         both = np.isin(late.index + cut, whole.index, assume_unique=True)
         at = np.searchsorted(whole.index, late.index[both] + cut)
         # A row that only one of them has is of the bar that the cut went through.
