@@ -7,6 +7,7 @@
     │   ├── BadInput            a file, a field, a setting: told in one sentence (exit 2, HTTP 4xx)
     │   │   ├── UnknownInstrument
     │   │   ├── SettingsError
+    │   │   ├── SnapshotRefused feature state of another spec, other kernels, or damaged
     │   │   └── FixFieldError   a field of a FIX message that is missing or wrong
     │   ├── NotFound            no such order, model, version (HTTP 404)
     │   ├── Conflict            same idempotency key with another body, busy (HTTP 409)
@@ -44,6 +45,10 @@ class UnknownInstrument(BadInput):
     def __init__(self, symbol: str, known: tuple[str, ...] = ()) -> None:
         super().__init__(f"unknown symbol {symbol!r}; known: {', '.join(known)}")
         self.symbol = symbol
+
+
+class SnapshotRefused(BadInput):
+    """Saved feature state that is of another spec or other kernels, or damaged."""
 
 
 class SettingsError(BadInput):

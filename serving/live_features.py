@@ -101,12 +101,18 @@ def warmup_quotes(
     kept = -1
     while True:
         columns = store.read(symbol, max(0, before_ns - look), before_ns)
-        if samples(columns, spec) >= wanted or look > before_ns:
+        enough = samples(columns, spec) >= wanted and minutes(columns) >= spec.warmup_ns / 60e9
+        if enough or look > before_ns:
             return columns
         if len(columns) == kept and kept > 0:
             look *= 8
         kept = len(columns)
         look *= 4
+
+
+def minutes(columns: QuoteColumns) -> int:
+    """Count the minutes with a quote: columns of closed bars need market time, not samples."""
+    return len(np.unique(columns.ts // 60_000_000_000))
 
 
 def samples(columns: QuoteColumns, spec: FeatureSpec) -> int:
