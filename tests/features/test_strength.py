@@ -31,7 +31,7 @@ def tapes():
         place = np.arange(len(columns)) + 9.5 * (rng.random(len(columns)) < 0.01)
         out[symbol] = columns[np.argsort(place, kind="stable")]
     gbp = out["GBPUSD"]
-    hole = (gbp.ts > gbp.ts[20_000]) & (gbp.ts < gbp.ts[20_000] + 30 * MINUTE)
+    hole = (gbp.ts > gbp.ts[9_000]) & (gbp.ts < gbp.ts[9_000] + 30 * MINUTE)
     out["GBPUSD"] = gbp[~hole]
     return out
 
@@ -135,7 +135,7 @@ def test_rows_hold_the_newest_minute_that_is_old_enough(name, tapes, strength):
 @pytest.mark.parametrize("name", ["cross-bar", "cross-tick"])
 @pytest.mark.parametrize("n_quotes", [100, 5_000])
 def test_chunks_carry_the_minutes_on(name, n_quotes, tapes, strength):
-    spec, columns = spec_named(name), tapes["GBPUSD"][:25_000]
+    spec, columns = spec_named(name), tapes["GBPUSD"][:12_000]
     parts = list(compute_chunks(spec, chunks_of(columns, n_quotes), 1e-4, strength))
     whole = compute(spec, columns, 1e-4, strength)
     assert b"".join(part.rows.tobytes() for part in parts) == whole.rows.tobytes()
@@ -143,7 +143,7 @@ def test_chunks_carry_the_minutes_on(name, n_quotes, tapes, strength):
 
 @pytest.mark.parametrize("name", ["cross-bar", "cross-tick"])
 def test_checks_hold_and_snapshots_keep_waiting_minutes(name, tapes, strength):
-    spec, columns = spec_named(name), tapes["EURUSD"][:30_000]
+    spec, columns = spec_named(name), tapes["EURUSD"][:12_000]
     assert check_parity(spec, columns, 1e-4, strength=strength).ok
     assert check_snapshots(spec, columns, 1e-4, 100, strength=strength).ok
     report = run_checks(spec, columns, 1e-4, n_points=2, n_cuts=2, strength=strength)
@@ -161,7 +161,7 @@ def last_common(a, b):
 @pytest.mark.parametrize("lag_minutes", [0, -1])
 def test_no_tapes_future_is_in_a_row_and_a_join_without_the_lag_is_found(lag_minutes, tapes):
     """All tapes have another future after the point; a series told too early gives it away."""
-    part = {symbol: columns[:15_000] for symbol, columns in tapes.items()}
+    part = {symbol: columns[:8_000] for symbol, columns in tapes.items()}
 
     def rows_of(spec, columns, pip):
         now = {**part, "EURUSD": columns}
