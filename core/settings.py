@@ -2,6 +2,9 @@
 
 import json
 import os
+from dataclasses import fields
+from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +33,12 @@ from core.config import (
 )
 from core.costs import CostModel
 from core.errors import SettingsError
+from core.instruments import DEFAULT_INSTRUMENTS
 
 PREFIX = "TICKPATH_"
 FILE_VARIABLE = "TICKPATH_CONFIG"
 ROOT_VARIABLE = "TICKPATH_ROOT"
+_LAST_PORT = 65_535
 
 
 class _Environment(EnvSettingsSource):
@@ -96,7 +101,7 @@ def settings_file() -> Path:
 def _refuse_unknown_groups() -> None:
     known = set(_Settings.model_fields)
     for name in os.environ:
-        if not name.startswith(PREFIX) or name in (FILE_VARIABLE, ROOT_VARIABLE):
+        if not name.upper().startswith(PREFIX) or name in (FILE_VARIABLE, ROOT_VARIABLE):
             continue
         group = name[len(PREFIX) :].split("__")[0].lower()
         if group not in known or "__" not in name:
@@ -104,6 +109,30 @@ def _refuse_unknown_groups() -> None:
                 f"environment variable {name} names no settings group; "
                 f"groups: {', '.join(sorted(known))}"
             )
+
+
+def _refuse_missing_file() -> None:
+    named = os.environ.get(FILE_VARIABLE)
+    if named is not None and not Path(named).is_file():
+        raise SettingsError(f"{FILE_VARIABLE} names {named}, which is no file")
+
+
+def _refuse_out_of_domain(config: Config) -> None:
+    """Refuse numbers that no setting can have: none is negative, endless or not a number."""
+    for group in fields(config):
+        values = getattr(config, group.name)
+        for setting in fields(values):
+            value = getattr(values, setting.name)
+            if isinstance(value, int | float | Decimal) and not 0 <= value < inf:
+                raise SettingsError(f"setting {group.name}.{setting.name}: {value} is no amount")
+            if setting.name == "port" and not 1 <= value <= _LAST_PORT:
+                raise SettingsError(f"setting {group.name}.port: {value} is no port")
+    if config.market.max_bad_rows > 1 or not 0 < config.training.holdout_fraction < 1:
+        raise SettingsError("market.max_bad_rows and training.holdout_fraction are shares of one")
+    if min(config.training.folds, config.training.trees, config.training.depth) < 1:
+        raise SettingsError("training.folds, training.trees and training.depth are at least 1")
+    for symbol in config.risk.symbols:
+        DEFAULT_INSTRUMENTS.by_symbol(symbol)
 
 
 def _sentence(error: ValidationError) -> str:
@@ -126,10 +155,13 @@ def load_config(**overrides: Any) -> Config:
         For an unknown name, a misspelt group or a value out of its domain.
     """
     _refuse_unknown_groups()
+    _refuse_missing_file()
     try:
         read = _Settings(**overrides)
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
     except ValueError as error:
         raise SettingsError(f"{settings_file()}: {error}") from None
-    return Config(**{name: getattr(read, name) for name in _Settings.model_fields})
+    config = Config(**{name: getattr(read, name) for name in _Settings.model_fields})
+    _refuse_out_of_domain(config)
+    return config

@@ -17,6 +17,9 @@ from trading.engine import decision_of
 from trading.marks import Marks
 from trading.ports import Predictor, Row
 
+MOST_AWAY = 0.1
+MOST_AHEAD_NS = 7 * 86_400 * 10**9
+
 
 class LiveDecider:
     """Scores what callers ask for with the model, features and quotes of the live engine.
@@ -62,10 +65,11 @@ class LiveDecider:
     def decide_on(self, symbol: str, bid: float, ask: float, ts: int | None) -> Decision:
         """Score a copy of the state advanced by the caller's quote; raises also BadInput."""
         started = perf_counter_ns()
+        _refuse_unsound(bid, ask)
         live = self._live(symbol)
+        _refuse_foreign(bid, ask, ts, live)
         now_ns = self._clock.now_ns()
         tape_ns = live.ts_event + max(0, now_ns - live.ts_recv)
-        _refuse_unsound(bid, ask, ts, live)
         wished = tick(live.instrument, live.seq, ts or tape_ns, bid, ask, ts_recv=now_ns)
         engine = self._engine(live.instrument)
         row = None if engine is None else self._row_after(engine, wished)
@@ -115,11 +119,23 @@ class LiveDecider:
         return decision_of(name, symbol, quote, now_ns, prediction, signal, stages)
 
 
-def _refuse_unsound(bid: float, ask: float, ts: int | None, live: Quote) -> None:
+def _refuse_unsound(bid: float, ask: float) -> None:
     for name, price in (("bid", bid), ("ask", ask)):
         if not isfinite(price) or price <= 0.0:
             raise BadInput(f"quote.{name} must be a finite price above zero, not {price}")
     if ask < bid:
         raise BadInput(f"quote is crossed: ask {ask} is below bid {bid}")
-    if ts is not None and ts < live.ts_event:
-        raise BadInput(f"quote.ts {ts} lies before the live quote of {live.ts_event}")
+
+
+def _refuse_foreign(bid: float, ask: float, ts: int | None, live: Quote) -> None:
+    """Refuse a quote that no next quote of this tape could be."""
+    far = max(abs(bid / live.bid - 1.0), abs(ask / live.ask - 1.0))
+    if far > MOST_AWAY:
+        raise BadInput(
+            f"quote {bid}/{ask} is more than {MOST_AWAY:.0%} away from the live one, "
+            f"{live.bid}/{live.ask}"
+        )
+    if ts is not None and not 0 <= ts - live.ts_event <= MOST_AHEAD_NS:
+        raise BadInput(
+            f"quote.ts {ts} lies before the live quote of {live.ts_event} or over a week after it"
+        )

@@ -86,7 +86,7 @@ def _refuse_constant(name: str) -> float:
     raise BadInput(f"{name} is not a number that JSON or a price knows")
 
 
-def body_error(body: bytes, error: msgspec.DecodeError) -> BadInput:
+def body_error(body: bytes, error: Exception) -> BadInput:
     """Say in one sentence what is wrong with a body that msgspec would not take."""
     if isinstance(error, msgspec.ValidationError):
         return BadInput(f"request body: {str(error).replace(' - at `$.', ' - at `')}")

@@ -91,7 +91,7 @@ class Runtime:
         terms = self._instruments.by_symbol(request.symbol)
         steps = terms.to_steps(request.lots)
         if terms.to_lots(steps) != request.lots:
-            return _off_step(terms, request.lots, steps)
+            raise BadInput(f"lots {request.lots} is not a multiple of {terms.lot_step}")
         _refuse_odd_limit(terms, request)
         event = SubmitOrder(
             0,
@@ -280,14 +280,3 @@ def _refuse_odd_limit(terms: Instrument, request: OrderRequest) -> None:
         raise BadInput("a LIMIT order needs a limit, and a MARKET order takes none")
     if request.limit is not None and terms.to_price(terms.to_ticks(request.limit)) != request.limit:
         raise BadInput(f"limit {request.limit} is not a multiple of {terms.tick_size}")
-
-
-def _off_step(terms: Instrument, lots: Decimal, steps: int) -> Refused:
-    passes = min(terms.to_lots(steps), terms.max_lots)
-    return Refused(
-        "well_formed",
-        "lots are not a multiple of the lot step",
-        str(terms.lot_step),
-        str(lots),
-        str(max(passes, Decimal(0))),
-    )

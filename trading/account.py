@@ -6,9 +6,9 @@ from typing import NamedTuple
 from core.config import RiskConfig, TradingConfig
 from core.costs import CostModel
 from core.instruments import InstrumentTable
-from core.types import Fill, Order, OrderEvent, Refused, TradingState
+from core.types import Fill, Order, OrderEvent, OrderEventKind, Refused, TradingState
 from trading.marks import Marks
-from trading.orders import Applied, OrderBook
+from trading.orders import Applied, OrderBook, is_open
 from trading.portfolio import Portfolio, Profit
 from trading.records import Denied, Happened, Intent, Record, StateChanged
 from trading.risk import RiskGate
@@ -50,6 +50,7 @@ class Account:
         start = TradingState.ACTIVE if config.enabled_at_start else TradingState.HALTED
         self.states = TradingStates(start, "as configured" if start == "ACTIVE" else "not enabled")
         self.refusals: dict[str, Refused] = {}
+        self.cancel_wishes: set[str] = set()
         self._enabled_at_start = config.enabled_at_start
 
     def take_intent(self, order: Order) -> None:
@@ -101,7 +102,15 @@ class Account:
         if effect is not None:
             self.portfolio.take_fill(effect)
         self.portfolio.reserve(applied.after)
+        self._note_cancel(event, applied.after)
         return Change(applied, None if effect is None else effect.profit)
+
+    def _note_cancel(self, event: OrderEvent, after: Order) -> None:
+        """Remember a wish to cancel until the venue refuses it or the order is over."""
+        if event.kind is OrderEventKind.REQUEST_CANCEL:
+            self.cancel_wishes.add(event.client_order_id)
+        elif event.kind is OrderEventKind.REJECT_CANCEL or not is_open(after):
+            self.cancel_wishes.discard(event.client_order_id)
 
     def recover(self, record: Record) -> None:
         """Apply one record of the journal."""

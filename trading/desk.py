@@ -10,6 +10,7 @@ from core.config import TradingConfig
 from core.errors import BadInput, JournalError, NotFound, OrderError, Unavailable
 from core.instruments import InstrumentTable
 from core.types import (
+    Order,
     OrderEvent,
     OrderEventKind,
     OrderStatus,
@@ -41,6 +42,7 @@ from trading.scenarios import ScenarioTable
 from trading.sizing import next_quantity
 from trading.trading_state import is_scope
 
+WORKING = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
 _ENGINE = "engine"
 
 
@@ -127,19 +129,18 @@ class OrderDesk:
         return self._submit(event, "")
 
     def on_cancel(self, event: CancelOrder) -> None:
-        """Ask the venue to cancel an open order; a terminal one stays as it is."""
+        """Ask the venue to cancel an open order; a terminal one stays as it is.
+
+        What was asked once is asked again for as long as the venue answers that the order works.
+        """
         order = self._account.book.get(event.client_order_id)
         if order is None:
             raise NotFound(f"no order {event.client_order_id}")
         if not is_open(order):
             return
-        wish = OrderEvent(event.client_order_id, OrderEventKind.REQUEST_CANCEL, event.now_ns)
-        self._book(wish, event.now_ns)
-        self._acks.asked(order, event.now_ns)
-        try:
-            self._broker.cancel(order)
-        except Unavailable as error:
-            self.pipeline.lost.append(_lost(order.client_order_id, event.now_ns, str(error)))
+        if not self.pipeline.session_ready:
+            raise Unavailable("the order session is not ready, so the cancel was not sent")
+        self._cancel(order, event.now_ns)
 
     def on_order_event(self, event: OrderEventIn) -> None:
         """Book a report of the venue; a contradiction halts.
@@ -156,6 +157,8 @@ class OrderDesk:
         except Exception as error:
             self.halt(event.now_ns, f"booking failed: {type(error).__name__}: {error}")
             raise
+        if event.event.kind is OrderEventKind.ACCEPT and self.pipeline.session_ready:
+            self._cancel_again(event.event.client_order_id, event.now_ns)
 
     def on_trading_state(self, event: SetTradingState) -> None:
         """Change the state of one scope, journaled before it counts."""
@@ -168,6 +171,9 @@ class OrderDesk:
         self.pipeline.session_ready = event.ready
         if not event.ready:
             self.lose_in_doubt(event.now_ns, event.reason or "session ended")
+            return
+        for client_order_id in sorted(self._account.cancel_wishes):
+            self._cancel_again(client_order_id, event.now_ns)
 
     def on_timer(self, event: Timer) -> None:
         """Call orders without an answer UNKNOWN and ask for them, again every time-out."""
@@ -227,6 +233,22 @@ class OrderDesk:
             self._tell(
                 FillUpdate(change.applied.fill, strategy, profit.quote, profit.account, profit.rate)
             )
+
+    def _cancel(self, order: Order, now_ns: int) -> None:
+        wish = OrderEvent(order.client_order_id, OrderEventKind.REQUEST_CANCEL, now_ns)
+        self._book(wish, now_ns)
+        self._acks.asked(order, now_ns)
+        try:
+            self._broker.cancel(order)
+        except Unavailable as error:
+            self.pipeline.lost.append(_lost(order.client_order_id, now_ns, str(error)))
+
+    def _cancel_again(self, client_order_id: str, now_ns: int) -> None:
+        """Repeat a cancel that was lost on the way: the venue works the order all the same."""
+        order = self._account.book.get(client_order_id)
+        wished = client_order_id in self._account.cancel_wishes
+        if wished and order is not None and order.status in WORKING:
+            self._cancel(order, now_ns)
 
     def _lose(self, client_order_id: str, now_ns: int, reason: str) -> None:
         self._book(_lost(client_order_id, now_ns, reason), now_ns)

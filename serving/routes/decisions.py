@@ -45,7 +45,7 @@ async def decide(request: Request) -> Response:
         else:
             quote = asked.quote
             decision = decider.decide_on(asked.symbol, quote.bid, quote.ask, quote.ts)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         refused = body_error(body, error)
         return problem(status_of(refused), str(refused))
     except AppError as error:

@@ -18,6 +18,8 @@ Running = Annotated[Platform, Depends(platform_of)]
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 Key = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=128)]
 
+MOST = Decimal(10**9)  # far above any lots or price, and far below what integers on disk can hold
+
 
 class OrderBody(BaseModel):
     """An order; `lots` and `limit` as string or number."""
@@ -25,9 +27,9 @@ class OrderBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     symbol: str
     side: Side
-    lots: Decimal = Field(gt=0, allow_inf_nan=False)
+    lots: Decimal = Field(gt=0, le=MOST, allow_inf_nan=False)
     type: OrderType = OrderType.MARKET
-    limit: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False)
+    limit: Decimal | None = Field(default=None, gt=0, le=MOST, allow_inf_nan=False)
     time_in_force: TimeInForce = TimeInForce.IOC
     strategy: str = Field(default="manual", min_length=1, max_length=32)
 

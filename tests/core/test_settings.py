@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.config import RiskConfig
-from core.errors import SettingsError
+from core.errors import BadInput, SettingsError
 from core.settings import load_config
 
 
@@ -29,13 +29,23 @@ def test_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.Monk
         ("TICKPATH_SERVING", "1", "TICKPATH_SERVING"),
         ("TICKPATH_SERVING__PROT", "1", "serving.prot"),
         ("TICKPATH_SERVING__PORT", "many", "serving.port"),
+        ("TICKPATH_SERVING__PORT", "99999", "serving.port: 99999"),
+        ("TICKPATH_SERVING__PORT", "0", "serving.port: 0"),
+        ("tickpath_servng__port", "5", "tickpath_servng__port"),
+        ("TICKPATH_SERVING__POLL_SECS", "-3", "serving.poll_secs: -3"),
+        ("TICKPATH_MARKET__MAX_BAD_ROWS", "nan", "market.max_bad_rows: nan"),
+        ("TICKPATH_MARKET__MAX_BAD_ROWS", "2", "shares of one"),
+        ("TICKPATH_RISK__COLLAR_PIPS", "inf", "risk.collar_pips: inf"),
+        ("TICKPATH_RISK__SYMBOLS", '["NOPE"]', "unknown symbol 'NOPE'"),
+        ("TICKPATH_TRAINING__FOLDS", "0", "at least 1"),
+        ("TICKPATH_CONFIG", "nowhere.toml", "nowhere.toml, which is no file"),
     ],
 )
 def test_wrong_variables_are_named(
     name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=says):
+    with pytest.raises(BadInput, match=says):
         load_config()
 
 

@@ -75,6 +75,9 @@ async def _swap_under_load(home: Path) -> None:
         await server.close()
 
 
+PROMISED_SECS = 5.0  # from moving the alias to the first answer of the version
+
+
 async def _check(client, registry, runtime) -> None:  # type: ignore[no-untyped-def]
     seen: Counter[tuple[str, str]] = Counter()
     stop = asyncio.Event()
@@ -91,7 +94,7 @@ async def _check(client, registry, runtime) -> None:  # type: ignore[no-untyped-
     askers = [asyncio.create_task(ask()) for _ in range(4)]
     for version, alias in (("2", "champion"), ("1", "champion"), ("2", "bootstrap")):
         registry.move(version, alias)
-        await _until(client, lambda a, v=version: a["model_version"] == v)
+        await _until(client, lambda a, v=version: a["model_version"] == v, PROMISED_SECS)
         shown = (await client.get("/v1/models")).json()[0]
         assert (shown["version"], shown["alias"]) == (version, alias)
     await _until(client, lambda a: a["reason"] == "model_not_approved")
@@ -111,8 +114,8 @@ async def _check(client, registry, runtime) -> None:  # type: ignore[no-untyped-
     assert {version for version, _ in seen} == {"1", "2"}
 
 
-async def _until(client, holds) -> None:  # type: ignore[no-untyped-def]
-    async with asyncio.timeout(20):
+async def _until(client, holds, secs=20.0) -> None:  # type: ignore[no-untyped-def]
+    async with asyncio.timeout(secs):
         while True:
             answer = await client.post("/v1/decisions", json={"symbol": SYMBOL})
             if answer.status_code == 200 and holds(answer.json()):

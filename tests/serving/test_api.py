@@ -40,6 +40,7 @@ def test_decision_has_exactly_the_promised_fields(client: TestClient, body: Any)
         (b"{", 400, "truncated"),
         (b"", 400, "truncated"),
         (b"\xff", 400, "malformed"),
+        (b'{"symbol": "\xff"}', 400, "decode"),
         (b'{"symbol": "EURUSD", "quote": {"bid": NaN, "ask": 1}}', 422, "NaN"),
         (b'{"symbol": "EURUSD", "quote": {"bid": Infinity, "ask": 1}}', 422, "Infinity"),
         (b'{"symbol": "EURUSD", "quote": {"bid": 1e999, "ask": 1}}', 422, "out of range"),
@@ -77,6 +78,9 @@ def test_order_takes_lots_as_string_or_number(
     ("change", "word"),
     [
         ({"lots": "NaN"}, "lots"),
+        ({"lots": "1e30"}, "lots"),
+        ({"lots": "1e400"}, "lots"),
+        ({"type": "LIMIT", "limit": "1e999999"}, "limit"),
         ({"lots": 0}, "lots"),
         ({"lots": "-1"}, "lots"),
         ({"lots": "many"}, "lots"),

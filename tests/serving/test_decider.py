@@ -166,3 +166,29 @@ def test_unknown_and_silent_symbols_are_told_apart(desk: Desk) -> None:
         desk.decider.decide("NOPE")
     with pytest.raises(Unavailable, match="XAUUSD"):
         desk.decider.decide("XAUUSD")
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "ts", "says"),
+    [
+        (1e308, 1e308, None, "away from the live one"),
+        (1e-320, 1e-320, None, "away from the live one"),
+        (0.0, 1.1, None, "above zero"),
+        (1.2, 1.1, None, "crossed"),
+        (1.1, 1.1, 99_999_999_999_999_999_999, "over a week"),
+        (1.1, 1.1, 5, "before the live quote"),
+    ],
+)
+def test_a_quote_that_could_not_be_the_next_is_refused(
+    bid: float, ask: float, ts: int | None, says: str
+) -> None:
+    desk = Desk(spec_named("core-tick"))
+    desk.marks.update(desk.last)
+    with pytest.raises(BadInput, match=says):
+        desk.decider.decide_on("EURUSD", bid, ask, ts)
+
+
+def test_an_unsound_quote_is_refused_before_there_is_a_live_one() -> None:
+    desk = Desk(spec_named("core-tick"))
+    with pytest.raises(BadInput, match="crossed"):
+        desk.decider.decide_on("EURUSD", 1.2, 1.1, None)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from core.errors import BadInput, JournalError, NotFound
+from core.errors import BadInput, JournalError, NotFound, Unavailable
 from core.types import Decision, Direction, OrderEventKind, OrderStatus, Side, TradingState
 from trading.engine import MAX_LISTENERS, TradingEngine
 from trading.events import (
@@ -298,6 +298,43 @@ def test_cancel(house):
     assert len(house.broker.canceled) == 1
     with pytest.raises(NotFound):
         house.process(CancelOrder(house.now, "nobody"))
+
+
+def test_a_cancel_without_a_session_is_refused_and_changes_nothing(house):
+    order = house.submit("a").order
+    house.report(order, K.ACCEPT)
+    house.process(SessionChanged(house.now, False, "gone"))
+    with pytest.raises(Unavailable):
+        house.process(CancelOrder(house.now, order.client_order_id))
+    assert house.order(order.client_order_id).status is S.ACCEPTED
+    assert not house.broker.canceled
+
+
+def test_a_cancel_that_was_lost_is_asked_again_while_the_venue_works_the_order(house):
+    order = house.submit("a").order
+    house.report(order, K.ACCEPT)
+    house.process(CancelOrder(house.now, order.client_order_id))
+    house.process(SessionChanged(house.now, False, "gone"))
+    house.report(order, K.ACCEPT)  # the status answer of the next logon
+    assert len(house.broker.canceled) == 1
+    house.process(SessionChanged(house.now, True, "reconciled"))
+    assert len(house.broker.canceled) == 2
+    assert house.order(order.client_order_id).status is S.PENDING_CANCEL
+    house.report(order, K.REJECT_CANCEL)
+    house.process(SessionChanged(house.now, True, "reconciled"))
+    assert len(house.broker.canceled) == 2
+
+
+def test_a_cancel_in_flight_survives_the_process(house, build):
+    order = house.submit("a").order
+    house.report(order, K.ACCEPT)
+    house.process(CancelOrder(house.now, order.client_order_id))
+    again = build(recovered=house.journal.records, ready=False)
+    again.report(order, K.ACCEPT)  # the status answer of the first logon
+    again.process(SessionChanged(again.now, True, "reconciled"))
+    assert len(again.broker.canceled) == 1
+    again.report(order, K.CANCEL)
+    assert not again.engine.account.cancel_wishes
 
 
 def test_cancel_passes_when_halted_and_a_broken_session_makes_it_unknown(house):
