@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from core.types import Decision, Fill, Order
+from core.types import Decision, Fill, Order, Quote
 from trading.account import Account
 from trading.outputs import FillUpdate, OrderUpdate, Output
 from trading.records import Happened, decode
@@ -86,7 +86,10 @@ class Collector:
 
 
 def outcome_from_journal(
-    records: Iterable[bytes], account: Account, decisions: Sequence[Decision] = ()
+    records: Iterable[bytes],
+    account: Account,
+    decisions: Sequence[Decision] = (),
+    quotes: Iterable[Quote] = (),
 ) -> Outcome:
     """Sum up a session of another process by its journal.
 
@@ -98,6 +101,8 @@ def outcome_from_journal(
         Fresh, with the session's settings; the records are applied to it.
     decisions : sequence of Decision
         From the ledger; the journal holds orders only.
+    quotes : iterable of Quote
+        Of the session; the newest of each instrument values what is open at the end.
     """
     executions = []
     for payload in records:
@@ -108,6 +113,8 @@ def outcome_from_journal(
         change = account.apply(record.event, record.rate, record.tape_ns)
         if change is not None and change.profit is not None and record.event.fill is not None:
             executions.append(Execution(record.event.fill, change.profit.account, record.rate))
+    for quote in quotes:
+        account.marks.update(quote)
     portfolio = account.portfolio
     return Outcome(
         tuple(decisions),
@@ -162,7 +169,7 @@ def compare(
         else "",
         "orders": _first(expected.orders, actual.orders, "order", _told),
         "fills": _first(expected.executions, actual.executions, "fill", _same),
-        "profit": _profit(expected, actual),
+        "profit": _money(expected, actual),
     }
     return Comparison(
         **{name: not text for name, text in found.items()},
@@ -202,7 +209,12 @@ def _first(expected: Sequence[T], actual: Sequence[T], what: str, bare: Callable
     return ""
 
 
-def _profit(expected: Outcome, actual: Outcome) -> str:
-    if cents(expected.realised) == cents(actual.realised):
-        return ""
-    return f"profit: session {cents(expected.realised)}, replay {cents(actual.realised)}"
+def _money(expected: Outcome, actual: Outcome) -> str:
+    for what, want, got in (
+        ("profit", expected.realised, actual.realised),
+        ("equity", expected.equity, actual.equity),
+    ):
+        before, after = want if want is None else cents(want), got if got is None else cents(got)
+        if before != after:
+            return f"{what}: session {before}, replay {after}"
+    return ""

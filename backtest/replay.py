@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
+from backtest.arrivals import Arrivals
 from backtest.features import RecordedFeatures
 from backtest.outcome import Collector, Comparison, Outcome, compare, outcome_from_journal
 from backtest.twin import VenueTwin
@@ -16,13 +17,20 @@ from core.columns import QuoteColumns
 from core.config import VenueConfig
 from core.errors import RecoverableError
 from core.instruments import InstrumentTable
-from core.types import OrderEvent, OrderEventKind
+from core.types import OrderEventKind
 from features.spec import spec_named
 from models.inference.artifact import LoadedModel
 from models.pool import ModelPool
 from trading.account import Account
 from trading.engine import TradingEngine
-from trading.events import Event, FeaturesRebuilt, ModelSwapped, OrderEventIn, QuoteIn
+from trading.events import (
+    Event,
+    FeaturesRebuilt,
+    ModelSwapped,
+    OrderEventIn,
+    QuoteIn,
+    SessionChanged,
+)
 from trading.journal import MemoryJournal
 from trading.ports import FeatureSource, Predictor
 from trading.recording import SessionHeader, SessionReader
@@ -119,6 +127,8 @@ class Replay:
         The venue's tape, see `venue.tape.read_parts` and `Tape.columns`.
     venue : VenueConfig
         Of the venue that the session traded on.
+    arrivals : Arrivals
+        What reached that venue, see `backtest.arrivals.arrivals_of`.
     parts : SessionParts
 
     Attributes
@@ -133,13 +143,13 @@ class Replay:
         events: Iterable[Event],
         tape: dict[int, QuoteColumns],
         venue: VenueConfig,
+        arrivals: Arrivals,
         parts: SessionParts,
     ) -> None:
         instruments = InstrumentTable(header.instruments)
         self._header = header
         self._events = tuple(events)
-        reports = [*_recovered_reports(header), *_reports(self._events)]
-        self.twin = VenueTwin(tape, instruments, venue, reports)
+        self.twin = VenueTwin(tape, instruments, venue, arrivals)
         self._collector = Collector()
         self.engine = TradingEngine(
             trading=header.trading,
@@ -161,6 +171,7 @@ class Replay:
         self.engine.subscribe(self._collector)
         for event in self._events:
             self._process(event)
+        self.twin.finish()
         heard = self._collector.outcome(self.engine.account)
         return Outcome(
             heard.decisions,
@@ -193,8 +204,12 @@ class Replay:
                 self.twin.cancel(order)
 
     def _process(self, event: Event) -> None:
+        watch = self.twin.watch
+        watch.now_ns = event.now_ns
         if isinstance(event, QuoteIn):
             self.twin.quote(event.quote)
+        elif isinstance(event, SessionChanged):
+            watch.session(ready=event.ready)
         elif isinstance(event, OrderEventIn) and event.event.kind in _OF_VENUE:
             report = self.twin.report(event.event)
             if report is None:
@@ -209,6 +224,7 @@ def replay_recording(
     expected: Outcome,
     tape: dict[int, QuoteColumns],
     venue: VenueConfig,
+    arrivals: Arrivals,
     parts: SessionParts,
     *,
     decisions: bool = True,
@@ -224,6 +240,8 @@ def replay_recording(
         What the venue had on its tape.
     venue : VenueConfig
         Seed and ratios of that venue.
+    arrivals : Arrivals
+        What reached that venue.
     parts : SessionParts
         `StoredParts` in practice.
     decisions : bool
@@ -234,7 +252,7 @@ def replay_recording(
     Comparison, Outcome
         The outcome is the replay's.
     """
-    replay = Replay(recording.header, recording.events(), tape, venue, parts)
+    replay = Replay(recording.header, recording.events(), tape, venue, arrivals, parts)
     outcome = replay.run()
     return compare(expected, outcome, replay.twin.differences, decisions=decisions), outcome
 
@@ -243,16 +261,3 @@ def fresh_account(header: SessionHeader) -> Account:
     """Return an empty account with the session's settings."""
     table = InstrumentTable(header.instruments)
     return Account(header.trading, header.risk, header.costs, table)
-
-
-def _reports(events: Iterable[Event]) -> Iterable[OrderEvent]:
-    for event in events:
-        if isinstance(event, OrderEventIn) and event.event.kind in _OF_VENUE:
-            yield event.event
-
-
-def _recovered_reports(header: SessionHeader) -> Iterable[OrderEvent]:
-    for payload in header.recovered:
-        record = decode(payload)
-        if isinstance(record, Happened) and record.event.kind in _OF_VENUE:
-            yield record.event

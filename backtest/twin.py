@@ -1,14 +1,16 @@
 """The venue of a recorded session, run again: same tape, same arrivals, same matching.
 
-What the recording says about the venue is only *when*: at which tape position an order or a cancel
-arrived, and between which other events its reports came. What happened to the order is matched
-anew, and must come out as recorded.
+Taken from outside is only *when*: the venue's log says at which tape position an order or a cancel
+arrived, the recording between which other events its reports came. What happened to the order is
+matched anew, and must come out as recorded: no report may differ, be made up, or be missing.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from backtest.arrivals import Arrivals
+from backtest.owed import GRACE_NS, Watch
 from core.columns import QuoteColumns
 from core.config import VenueConfig
 from core.instruments import InstrumentTable
@@ -17,7 +19,6 @@ from venue.matching import MatchingEngine
 from venue.orders import BookEntry, venue_order
 
 K = OrderEventKind
-_ARRIVED = frozenset({K.ACCEPT, K.REJECT})
 _STANDS_FOR = {
     OrderStatus.ACCEPTED: K.ACCEPT,
     OrderStatus.PARTIALLY_FILLED: K.ACCEPT,
@@ -45,11 +46,13 @@ class VenueTwin:
     instruments : InstrumentTable
     config : VenueConfig
         Of the recorded venue: seed and ratios.
-    reports : iterable of OrderEvent
-        The venue's reports of the whole session, and of earlier ones that it recovered from.
+    arrivals : Arrivals
+        What reached that venue, and when.
 
     Attributes
     ----------
+    watch : Watch
+        To be told the recording's clock and session.
     differences : list of str
         Where the twin did not do what the recording says.
     """
@@ -59,10 +62,12 @@ class VenueTwin:
         tape: Mapping[int, QuoteColumns],
         instruments: InstrumentTable,
         config: VenueConfig,
-        reports: Iterable[OrderEvent],
+        arrivals: Arrivals,
     ) -> None:
         self.differences: list[str] = []
         self.matching = MatchingEngine(instruments, config)
+        self.watch = Watch(GRACE_NS + round(config.latency_ms * 1e6))
+        self._arrivals = arrivals
         self._tape = tape
         self._quotes = {key: rows.quotes(key) for key, rows in tape.items()}
         self._lengths = {key: len(rows) for key, rows in tape.items()}
@@ -71,9 +76,7 @@ class VenueTwin:
         self._orders: dict[str, Order] = {}
         self._coming: dict[str, deque[OrderEvent]] = defaultdict(deque)
         self._told: dict[str, list[OrderEvent]] = defaultdict(list)
-        self._recorded: dict[str, list[OrderEvent]] = defaultdict(list)
-        for report in reports:
-            self._recorded[report.client_order_id].append(report)
+        self._cancels = {name: deque(seqs) for name, seqs in arrivals.cancels.items()}
 
     # --- trading.ports.Broker ---
 
@@ -83,24 +86,25 @@ class VenueTwin:
         return True
 
     def send(self, order: Order) -> None:
-        """Let the order arrive where the recording has it; one without a trace never arrives."""
-        if order.client_order_id in self._orders:
+        """Let the order arrive where the venue has it; one that it never saw never arrives."""
+        name = order.client_order_id
+        self.watch.sent(name)
+        if name in self._orders:
             return
-        self._orders[order.client_order_id] = order
-        for report in self._recorded[order.client_order_id]:
-            if report.kind in _ARRIVED:
-                # Position 0: refused before it reached the book, or never there.
-                if report.quote_seq:
-                    self._schedule(_Command(report.quote_seq, order, cancels=False))
-                return
+        self._orders[name] = order
+        arrival = self._arrivals.orders.get(name)
+        if arrival is None:
+            return
+        if arrival.order != venue_order(order):
+            self.differences.append(f"order {venue_order(order)}: the venue took {arrival.order}")
+        self._schedule(_Command(arrival.seq, order, cancels=False))
 
     def cancel(self, order: Order) -> None:
-        """Let the cancel arrive where the order ended; one that came later changed nothing."""
-        told = len(self._told[order.client_order_id])
-        for report in self._recorded[order.client_order_id][told:]:
-            if report.kind is K.CANCEL:
-                self._schedule(_Command(report.quote_seq, order, cancels=True))
-                return
+        """Let the cancel arrive where the venue has it."""
+        self.watch.sent(order.client_order_id)
+        seqs = self._cancels.get(order.client_order_id)
+        if seqs:
+            self._schedule(_Command(seqs.popleft(), order, cancels=True))
 
     def request_status(self, order: Order) -> None:
         """Do nothing: the answer is in the recording."""
@@ -122,6 +126,7 @@ class VenueTwin:
             self._differ(recorded, "no such order was sent")
             return None
         self._run_to(order.instrument, recorded.quote_seq)
+        self.watch.heard(name, order.instrument, recorded.quote_seq)
         own = self._matched(recorded)
         self._told[name].append(recorded)
         if own is None:
@@ -132,11 +137,25 @@ class VenueTwin:
 
     def quote(self, quote: Quote) -> None:
         """Compare a recorded quote with the tape."""
+        self.watch.quote(quote)
         rows, at = self._tape.get(quote.instrument), quote.seq - 1
         if rows is None or not 0 <= at < len(rows):
             self.differences.append(f"quote {quote}: not on the tape")
         elif (rows.ts[at], rows.bid[at], rows.ask[at]) != (quote.ts_event, quote.bid, quote.ask):
             self.differences.append(f"quote {quote}: the tape has {rows.bid[at]} {rows.ask[at]}")
+
+    def finish(self) -> None:
+        """Look, after the last event, for reports that the session must have heard of and did not.
+
+        See `backtest.owed` for what may be under way at the end.
+        """
+        for instrument in self._tape:
+            self._run_to(instrument, self.watch.last_seq(instrument))
+        for name, coming in self._coming.items():
+            instrument = self._orders[name].instrument
+            for event in coming:
+                if self.watch.owed(name, instrument, event.quote_seq):
+                    self.differences.append(f"venue report {event}: it never reached the session")
 
     def _matched(self, recorded: OrderEvent) -> OrderEvent | None:
         """Next report that is due for the order, or an earlier or present one told again."""

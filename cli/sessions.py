@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from backtest.arrivals import arrivals_of
 from backtest.outcome import Comparison, Outcome, outcome_from_journal
 from backtest.replay import StoredParts, fresh_account, replay_recording
 from backtest.report import Report, make_report
@@ -19,9 +20,11 @@ from models.manifest import FILE_NAME, file_entry
 from serving.homes import Homes, homes_of
 from storage.parquet import TickStore
 from storage.sqlite import Ledger
+from trading.events import QuoteIn
 from trading.ids import decision_number
 from trading.recording import SessionHeader, SessionReader
-from venue.server import VenueStatus, read_status
+from venue.server import LOG_FILE, VenueStatus, read_status
+from venue.store import read_log
 from venue.tape import read_parts
 
 _EVERY_DECISION = 1 << 31
@@ -63,14 +66,18 @@ def replay_session(config: Config, path: Path) -> Replayed:
     homes = homes_of(config)
     following = _next_header(path, header)
     expected = outcome_from_journal(
-        _records(homes, following), fresh_account(header), _decisions(config, header, following)
+        _records(homes, following),
+        fresh_account(header),
+        _decisions(config, header, following),
+        (event.quote for event in reader.events() if isinstance(event, QuoteIn)),
     )
     instruments = InstrumentTable(header.instruments)
     store = TickStore(config.storage.ticks)
     status = _status(homes)
     tape = read_parts(store, instruments, status.parts).columns
     parts = StoredParts(instruments, store, lambda name, version: _model(homes, name, version))
-    comparison, outcome = replay_recording(reader, expected, tape, status.venue, parts)
+    arrivals = arrivals_of(read_log(homes.venue / LOG_FILE), tape)
+    comparison, outcome = replay_recording(reader, expected, tape, status.venue, arrivals, parts)
     report = make_report(outcome, tape, instruments, header.costs)
     return Replayed(expected, outcome, comparison, report)
 

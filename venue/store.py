@@ -132,17 +132,34 @@ class VenueLog:
 
     def _load(self) -> tuple[list[Record], int]:
         self._file.seek(0)
-        data = self._file.read()
-        records: list[Record] = []
-        offset = 0
-        while offset + _FRAME.size <= len(data):
-            length, crc = _FRAME.unpack_from(data, offset)
-            end = offset + _FRAME.size + length
-            payload = data[offset + _FRAME.size : end]
-            if len(payload) != length or zlib.crc32(payload) != crc:
-                if end < len(data):
-                    raise BadInput(f"{self._path}: record at byte {offset} does not verify")
-                break
-            records.append(_decoder.decode(payload))
-            offset = end
-        return records, offset
+        return _decode(self._file.read(), self._path)
+
+
+def read_log(path: Path) -> list[Record]:
+    """Read a log without owning it, as a replay does; a torn last frame is left out.
+
+    Raises
+    ------
+    BadInput
+        When there is no such file, or a frame before the last does not verify.
+    """
+    try:
+        return _decode(path.read_bytes(), path)[0]
+    except FileNotFoundError:
+        raise BadInput(f"there is no venue log {path}") from None
+
+
+def _decode(data: bytes, path: Path) -> tuple[list[Record], int]:
+    records: list[Record] = []
+    offset = 0
+    while offset + _FRAME.size <= len(data):
+        length, crc = _FRAME.unpack_from(data, offset)
+        end = offset + _FRAME.size + length
+        payload = data[offset + _FRAME.size : end]
+        if len(payload) != length or zlib.crc32(payload) != crc:
+            if end < len(data):
+                raise BadInput(f"{path}: record at byte {offset} does not verify")
+            break
+        records.append(_decoder.decode(payload))
+        offset = end
+    return records, offset

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backtest.arrivals import Arrivals, arrivals_of
 from backtest.outcome import Collector, Outcome, outcome_from_journal
 from core.clock import SystemClock
 from core.columns import QuoteColumns, from_ticks
@@ -30,7 +31,8 @@ from trading.events import CancelOrder, SessionChanged, SubmitOrder, Timer
 from trading.inbox import Inbox
 from trading.journal import MemoryJournal
 from trading.recording import SessionHeader, SessionReader, SessionWriter
-from venue.server import VenueServer
+from venue.server import LOG_FILE, VenueServer
+from venue.store import read_log
 from venue.tape import Tape
 
 SYMBOLS = ("EURUSD", "USDJPY")
@@ -100,6 +102,9 @@ class Venue:
         fix = FixConfig(port=self.port)
         self.server = VenueServer(tape, DEFAULT_INSTRUMENTS, self.config, fix, self.folder)
         self.port = await self.server.start()
+
+    def arrivals(self) -> Arrivals:
+        return arrivals_of(read_log(self.folder / LOG_FILE), quotes())
 
     async def stop(self) -> None:
         assert self.server is not None
@@ -173,12 +178,15 @@ class Live:
         self.inbox.drain(self.engine.process)
         self._news.set()
 
-    def outcome(self) -> Outcome:
+    def outcome(self, journal: list[bytes] | None = None) -> Outcome:
         """Sum up as another process would: orders and money by the journal."""
         account = Account(TRADING, RISK, COSTS, DEFAULT_INSTRUMENTS)
-        records = (*self.recovered, *self.journal.records)
+        kept = self.journal.records if journal is None else journal
+        records = (*self.recovered, *kept)
         heard = self.collector.outcome(self.engine.account)
-        return outcome_from_journal(records, account, heard.decisions)
+        last = [self.engine.account.marks.quote(instrument) for instrument in (0, 2)]
+        seen = [quote for quote in last if quote is not None]
+        return outcome_from_journal(records, account, heard.decisions, seen)
 
     async def tape(self, seq: int) -> None:
         """Wait until both instruments are past this tape position."""
