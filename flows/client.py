@@ -9,22 +9,24 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import urllib3
 
 from core.config import Config, PrefectConfig
-from core.errors import NotFound, RecoverableError, Unavailable
+from core.errors import BadInput, NotFound, RecoverableError, Unavailable
 from flows.environment import ROOT, WORK_POOL, environment
 
 _POLL_SECS = 0.5
 _DEPLOY_SECS = 120
 _TRIES = 8
-_LOG_LINES = 20
 _FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 _UNFINISHED = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
 _BUSY = frozenset({429, 502, 503, 504})
+# Prefect keeps of an exception only this text; the class may come with its module.
+_EXCEPTION = re.compile(r"encountered an exception[:.]?\s+(?:[\w.]+\.)?(\w+):\s+(.+)", re.DOTALL)
 
 
 class RunUpdate(msgspec.Struct, frozen=True):
@@ -117,12 +119,6 @@ class PrefectApi:
         found: list[dict[str, Any]] = self.call("POST", "/artifacts/filter", wanted)
         return found
 
-    def log_tail(self, run_id: str, lines: int = _LOG_LINES) -> str:
-        """Last log lines of a flow run, oldest first."""
-        wanted = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_DESC"}
-        rows = self.call("POST", "/logs/filter", {**wanted, "limit": lines})
-        return "\n".join(row["message"] for row in reversed(rows))
-
     def set_schedules(self, name: str, schedules: list[dict[str, Any]]) -> None:
         """Replace the schedules of a deployment, e.g. ``[{"interval": 2}]`` (seconds)."""
         deployment = self.deployment(name)["id"]
@@ -207,8 +203,10 @@ def run_deployment(
 
     Raises
     ------
+    BadInput, NotFound, Conflict, Unavailable
+        What the flow itself raised, with its sentence.
     FlowRunFailed
-        When it did not complete; the message has the reason and the last log lines.
+        When it ended in another way; the message has the reason and where the log is.
     Unavailable
         When it took longer than `timeout_secs`, or the server went away.
     """
@@ -221,7 +219,10 @@ def run_deployment(
         if on_update and last != (last := (update.state, update.percent)):
             on_update(update)
         if update.state in _FINAL:
-            return _concluded(api, name, run_id, update.state)
+            if update.state != "COMPLETED":
+                message = api.run(run_id)["state"]["message"] or "no reason given"
+                raise failure(name, update.state, message, config.storage.home / "logs")
+            return run_id
         if update.elapsed_secs > timeout_secs:
             raise Unavailable(f"flow run {name} is still {update.state} after {timeout_secs:g} s")
         time.sleep(_POLL_SECS)
@@ -237,13 +238,42 @@ def _look(api: PrefectApi, run_id: str, elapsed: float) -> RunUpdate:
     return RunUpdate(run_id, state, elapsed)
 
 
-def _concluded(api: PrefectApi, name: str, run_id: str, state: str) -> str:
-    if state == "COMPLETED":
-        return run_id
-    reason = api.run(run_id)["state"]["message"] or "no reason given"
-    raise FlowRunFailed(
-        f"flow run {name} ended {state}: {reason}\nits log ends:\n{api.log_tail(run_id)}"
+def failure(name: str, state: str, message: str, logs: Path) -> RecoverableError:
+    """Turn the last state of a flow run into the error that the run ended with.
+
+    Parameters
+    ----------
+    message : str
+        Message of the state, such as "Flow run encountered an exception: BadInput: <sentence>".
+    logs : Path
+        Where the worker's log lies, for an exception that no input explains.
+
+    Returns
+    -------
+    RecoverableError
+        `BadInput` for that class and its leaves, another recoverable class as itself, and
+        `FlowRunFailed` for all else; one line each.
+    """
+    if found := _EXCEPTION.search(message):
+        kind, sentence = _recoverable(RecoverableError).get(found[1]), _one_line(found[2])
+        if kind is not None:
+            # A leaf may want other arguments than its sentence.
+            return BadInput(sentence) if issubclass(kind, BadInput) else kind(sentence)
+        message = f"{found[1]}: {sentence}"
+    return FlowRunFailed(
+        f"flow run {name} ended {state}: {_one_line(message)} (see {logs / 'worker.log'})"
     )
+
+
+def _recoverable(kind: type[RecoverableError]) -> dict[str, type[RecoverableError]]:
+    leaves = {
+        name: leaf for sub in kind.__subclasses__() for name, leaf in _recoverable(sub).items()
+    }
+    return {kind.__name__: kind, **leaves}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def reconcile(config: Config) -> int:

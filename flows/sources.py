@@ -51,7 +51,7 @@ class Sources:
         if known not in (None, source) and not replace:
             raise BadInput(
                 f"{symbol} already has quotes of {known}; they are not mixed with those of "
-                f"{source}, replace them instead"
+                f"{source}; `--replace` drops the stored ones first"
             )
         return source
 

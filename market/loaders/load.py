@@ -11,7 +11,8 @@ from core.config import MarketConfig
 from core.errors import BadInput
 from core.instruments import Instrument
 from market.loaders import assembly, cleaning, sources
-from market.loaders.reader import read_parquet, read_text
+from market.loaders.layout import Layout
+from market.loaders.reader import RawRows, read_parquet, read_text
 from market.loaders.report import MAX_LISTED, Faults, Loaded, LoadReport
 from market.loaders.sources import Source
 
@@ -49,7 +50,7 @@ def load(path: Path, instrument: Instrument, config: MarketConfig) -> Loaded:
     Raises
     ------
     BadInput
-        In one sentence: nothing there, wrong, empty or mixed files, too many bad rows.
+        In one sentence: nothing there, wrong, empty, damaged or mixed files, too many bad rows.
     """
     parts = [
         _load_source(source, instrument, config) for source in sources.find(path, instrument.symbol)
@@ -78,13 +79,18 @@ def _clean(
     path = source.paths[0]
     if source.format == "parquet":
         return assembly.quotes(path, read_parquet(path), instrument, faults)
-    rows = [read_text(*pair) for pair in zip(source.paths, source.layouts, strict=True)]
+    rows = [_read(*pair) for pair in zip(source.paths, source.layouts, strict=True)]
     if source.format == "fxcm":
         bid, ask = source.paths
         return assembly.paired_bars((bid, ask), (rows[0], rows[1]), instrument, faults)
     if source.format == "bars":
         return assembly.mid_bars(path, rows[0], instrument, config.mid_spread_pips, faults)
     return assembly.quotes(path, rows[0], instrument, faults)
+
+
+def _read(path: Path, layout: Layout) -> RawRows:
+    with sources.readable(path):
+        return read_text(path, layout)
 
 
 def _judge(part: _Part, max_bad_rows: float) -> None:

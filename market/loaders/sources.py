@@ -1,6 +1,8 @@
 """Which files of a path belong to a symbol."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +41,34 @@ def find(path: Path, symbol: str) -> list[Source]:
     Raises
     ------
     BadInput
-        When there is none, a file is of another symbol, a partner file is missing, or the folder
-        mixes formats.
+        When there is none, a file is of another symbol, a partner file is missing, the folder
+        mixes formats, or something cannot be read.
     """
+    with readable(path):
+        return _find(path, symbol)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what the system says of `path` (no right, damaged, gone) into BadInput naming it."""
+    try:
+        yield
+    except OSError as error:
+        said = " ".join((error.strerror or str(error)).split())
+        raise BadInput(f"{error.filename or path.name} cannot be read: {said}") from None
+
+
+def _find(path: Path, symbol: str) -> list[Source]:
     if not path.exists():
         raise BadInput(f"{path} does not exist")
     if path.is_file():
         _check_name(path, symbol)
         return [_source(path)]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
+    if not path.is_dir():
+        raise BadInput(f"{path} is neither a file nor a folder")
+    files = sorted(
+        file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file()
+    )
     ours = [file for file in files if symbol in _plain(file)]
     if not ours:
         found = ", ".join(file.name for file in files[:5]) or "no data file"
@@ -70,7 +91,9 @@ def _check_name(path: Path, symbol: str) -> None:
 
 
 def _source(path: Path) -> Source:
-    if is_parquet(path):
+    with readable(path):
+        parquet = is_parquet(path)
+    if parquet:
         return Source((path,), ())
     layout = detect(path)
     if layout.format != "fxcm":

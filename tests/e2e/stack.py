@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ from flows.environment import environment
 from market.simulator import simulate
 from models.dataset import build_dataset, spec_for
 from models.export import write_artifact
+from models.manifest import read as read_manifest
+from models.manifest import write as write_manifest
 from models.training import train
 from registry.loading import RegisteredVersion
 from storage.parquet import TickStore
@@ -49,6 +51,8 @@ from trading.decision import decide
 ROOT = Path(__file__).resolve().parent.parent.parent
 SYMBOL = "EURUSD"
 IN_DOUBT = {"UNKNOWN", "SUBMITTED", "PENDING_CANCEL"}
+# Version that expects so much of every move that each decision acts: the point is many orders.
+EAGER = "3"
 TRAINING = TrainingConfig(
     cadence="tick", horizon_secs=30.0, folds=2, embargo_samples=10, trees=20, depth=3,
     learning_rate=0.1, holdout_fraction=0.5,
@@ -85,9 +89,9 @@ def config_for(home: Path, **groups: Any) -> Config:
     return Config(**{**base, **groups})
 
 
-@lru_cache(maxsize=1)
+@cache
 def _made(folder: Path) -> Path:
-    """Ticks and a trained artifact, made once for all tests of a run."""
+    """Ticks and trained artifacts, made once per folder, in whatever order tests ask for them."""
     terms = DEFAULT_INSTRUMENTS.by_symbol(SYMBOL)
     columns = simulate(terms, days=0.6).columns
     store = TickStore(folder / "ticks")
@@ -99,6 +103,10 @@ def _made(folder: Path) -> Path:
     for version in ("1", "2"):
         artifact = folder / "models" / f"direction-{SYMBOL}" / version
         write_artifact(artifact, result, dataset, code_revision="test", trials=int(version))
+    eager = artifact.with_name(EAGER)
+    shutil.copytree(artifact, eager)
+    hopeful = msgspec.structs.replace(read_manifest(eager), expected_move_pips=1_000.0)
+    write_manifest(eager, hopeful)
     return folder
 
 
@@ -250,9 +258,11 @@ class Platform:
 
 
 @contextmanager
-def platform(made: Path, home: Path, *, tapped: bool = False, **groups: Any) -> Iterator[Platform]:
+def platform(
+    made: Path, home: Path, *, tapped: bool = False, version: str = "1", **groups: Any
+) -> Iterator[Platform]:
     """Run venue and serving as processes; both are gone afterwards."""
-    make_home(made, home)
+    make_home(made, home, version=version)
     running = Platform(config_for(home, **groups), tapped=tapped)
     try:
         running.start()

@@ -5,12 +5,9 @@ from pathlib import Path
 import pytest
 
 from cli.sessions import newest_session, replay_session
-from core.config import DecisionConfig
-from tests.e2e.stack import SYMBOL, platform, until, with_venue
+from tests.e2e.stack import EAGER, SYMBOL, platform, until, with_venue
 
 pytestmark = pytest.mark.servers
-# Acts on every decision, whatever it costs: the point is many orders.
-EAGER = DecisionConfig(margin_pips=-50.0, max_quote_age_ms=60_000, max_spread_pips=100)
 
 
 @pytest.mark.timeout(300)
@@ -19,7 +16,7 @@ def test_a_recorded_session_replays_to_the_same(made: Path, tmp_path: Path, stop
     with platform(
         made,
         tmp_path / "home",
-        decision=EAGER,
+        version=EAGER,
         venue=with_venue(max_quotes_per_sec=300.0, partial_ratio=0.5, reject_ratio=0.1),
     ) as running:
         client, config = running.client, running.config

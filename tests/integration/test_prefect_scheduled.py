@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from core.config import Config
-from core.errors import NotFound
+from core.errors import BadInput, NotFound
 from flows.client import (
-    FlowRunFailed,
     PrefectApi,
     RunUpdate,
     declared_deployments,
@@ -67,8 +66,11 @@ def test_a_run_asked_for_does_its_work_and_reports_progress(
 
 
 def test_a_run_that_fails_tells_why(prefect_server: Config) -> None:
-    with pytest.raises(FlowRunFailed, match=r"(?s)ended FAILED.*unknown symbol 'NOSUCH'.*log ends"):
+    with pytest.raises(BadInput, match="^unknown symbol 'NOSUCH'; known: ") as refusal:
         run_deployment(prefect_server, "ingest", {"symbol": "NOSUCH"})
+    assert "\n" not in str(refusal.value)
+    with pytest.raises(BadInput, match="no stored quotes of NZDUSD; ingest some first"):
+        run_deployment(prefect_server, "train", {"symbol": "NZDUSD"})
 
 
 def test_an_unknown_deployment_is_not_found(prefect_server: Config) -> None:

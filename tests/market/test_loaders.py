@@ -16,6 +16,7 @@ from core.errors import BadInput
 from core.instruments import Instrument
 from market.loaders import load
 from market.loaders import reader as reader_module
+from market.loaders import sources as sources_module
 from market.loaders.cleaning import longest_ordered
 from market.loaders.layout import detect
 from market.loaders.reader import read_text
@@ -249,6 +250,47 @@ def test_wrong_paths_are_refused(tmp_path: Path, eurusd: Instrument, config: Mar
     (tmp_path / "GBPUSD.csv").write_text(file_of(ticks(2)))
     with pytest.raises(BadInput, match=r"holds no file for EURUSD; it holds GBPUSD\.csv"):
         load(tmp_path, eurusd, config)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_archive_is_refused_by_name(
+    tmp_path: Path, eurusd: Instrument, config: MarketConfig, damage: str
+) -> None:
+    # Long enough that the head is sound, so that only the read itself meets the damage.
+    prices = np.random.default_rng(1).uniform(1.1, 1.2, 40_000)
+    text = "ts,bid,ask\n" + "".join(f"{T0 // SEC + i},{p:.5f},1.3\n" for i, p in enumerate(prices))
+    packed = bytearray(gzip.compress(text.encode()))
+    if damage == "cut":
+        del packed[-8:]
+    else:
+        packed[-6] ^= 0xFF
+    path = tmp_path / "EURUSD.csv.gz"
+    path.write_bytes(packed)
+    with pytest.raises(BadInput, match=r"EURUSD\.csv\.gz cannot be read") as refusal:
+        load(path, eurusd, config)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_is_no_regular_file_is_refused_or_passed_over(
+    write: Write, eurusd: Instrument, config: MarketConfig
+) -> None:
+    with pytest.raises(BadInput, match="/dev/null is neither a file nor a folder"):
+        load(Path("/dev/null"), eurusd, config)
+    path = write("EURUSD-ticks.csv", file_of(ticks(3)))
+    (path.parent / "EURUSD.csv").mkdir()
+    assert load(path.parent, eurusd, config).report.files == ("EURUSD-ticks.csv",)
+
+
+def test_a_file_without_the_right_to_read_is_refused_by_name(
+    write: Write, eurusd: Instrument, config: MarketConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    # Root may read everything, so the refusal has to be staged.
+    monkeypatch.setattr(sources_module, "is_parquet", refuse)
+    with pytest.raises(BadInput, match=r"EURUSD\.csv cannot be read: Permission denied"):
+        load(write("EURUSD.csv", file_of(ticks(3))), eurusd, config)
 
 
 def test_a_folder_is_joined_in_time_order_without_overlap(

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from features.batch import FeatureRows
 
 from core.columns import QuoteColumns, from_ticks
 from core.config import DecisionConfig, TrainingConfig
 from core.costs import CostModel
 from core.types import Direction, Prediction, Signal
+from features.batch import FeatureRows
 from features.spec import FeatureSpec, spec_named
 from models.dataset import Dataset, build_dataset
 from models.manifest import Manifest
