@@ -17,6 +17,11 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("trades", "trades", "d"),
     ("net pips/trade", "net_pips_per_trade", ".3f"),
     ("net pips", "net_pips", ".1f"),
+    ("DSR", "dsr", ".3f"),
+    ("PBO", "pbo", ".3f"),
+    ("MinTRL", "min_track_record", ""),
+    ("covered", "coverage", ".3f"),
+    ("unknown", "out_of_domain", ".4f"),
 )
 
 
@@ -33,6 +38,10 @@ def render(manifest: Manifest, folds: Sequence[FoldResult], total: FoldResult) -
     """Model card of a version."""
     params = manifest.calibration.params
     calibration = ", ".join(f"{k} {v:.4f}" for k, v in sorted(params.items())) or "no parameters"
+
+    def _share(name: str) -> str:
+        return format(manifest.metrics.get(name, 0.0), ".1%")
+
     bound = manifest.metrics.get("net_pips_per_trade_lower", 0.0)
     return f"""# {manifest.model}
 
@@ -50,8 +59,17 @@ revision `{manifest.code_revision}`, seed {manifest.seed}, configurations tried:
 
 {fold_table(folds, total)}
 
-Trades do not overlap. Lower 95 % bound of the mean net pips per trade: {bound:.3f}. The same policy
-on the base rate alone: {total.no_skill_trades} trades, {total.no_skill_net_pips:.1f} pips.
+Trades do not overlap. DSR is the Deflated Sharpe Ratio of the trades for {manifest.trials} trials,
+PBO the probability of overfitting among fewer trees and higher margins, MinTRL the number of trades
+that would show a gain with 95 % confidence. "covered" is the share of moves inside their 90 %
+conformal interval, "unknown" the share of rows out of the training domain.
+
+Lower 95 % bound of the mean net pips per trade: {bound:.3f}. The same policy on the base rate
+alone: {total.no_skill_trades} trades, {total.no_skill_net_pips:.1f} pips.
+
+Labels: {_share("labels_up")} up, {_share("labels_flat")} without a move,
+{manifest.metrics.get("labels_rows", 0.0):.0f} rows that tell about as much as
+{manifest.metrics.get("labels_independent", 0.0):.0f} independent ones.
 
 ## Output
 
@@ -66,10 +84,20 @@ without market impact; a regime that the training span does not hold is outside 
 
 
 def _line(result: FoldResult) -> str:
-    cells = [format(getattr(result, field), form) for _, field, form in _COLUMNS]
+    cells = [
+        min_track_record(result) if not form else format(getattr(result, field), form)
+        for _, field, form in _COLUMNS
+    ]
     if result.fold == 0:
         cells[0] = "all"
     return "| " + " | ".join(cells) + " |"
+
+
+def min_track_record(result: FoldResult) -> str:
+    """Fewest trades that would show a gain, for people; a dash when no number would."""
+    if result.track_record <= 0.0:
+        return "–"
+    return format(result.trades / result.track_record, ".0f")
 
 
 def _day(ns: int) -> str:

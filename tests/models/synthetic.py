@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from features.batch import FeatureRows
 
 from core.columns import QuoteColumns, from_ticks
 from core.config import DecisionConfig, TrainingConfig
 from core.costs import CostModel
 from core.types import Direction, Prediction, Signal
+from features.batch import FeatureRows
 from features.spec import FeatureSpec, spec_named
 from models.dataset import Dataset, build_dataset
 from models.manifest import Manifest
@@ -81,8 +81,8 @@ def make_dataset(seed: int = 0, n: int = 4_000, edge_pips: float = 4.0) -> Datas
     )
 
 
-def train_on(dataset: Dataset, config: TrainingConfig = CONFIG) -> TrainingResult:
-    return train(dataset, config, decide, COSTS, DECISION, PIP, nthread=1)
+def train_on(dataset: Dataset, config: TrainingConfig = CONFIG, trials: int = 1) -> TrainingResult:
+    return train(dataset, config, decide, COSTS, DECISION, PIP, nthread=1, trials=trials)
 
 
 @dataclass(frozen=True)
