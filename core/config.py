@@ -49,6 +49,7 @@ class TrainingConfig:
     With `label` "barrier" the model learns which side would first have earned `barrier_pips` net of
     cost; what it earns is still measured over the horizon, as it is traded. `early_stopping` is the
     number of trees without gain on later rows after which no more are grown; 0 grows all `trees`.
+    `combinatorial` adds the paths of CPCV(6, 2) to the report, for fifteen more fits.
     """
 
     __pydantic_config__ = _STRICT
@@ -56,7 +57,8 @@ class TrainingConfig:
     label: Literal["horizon", "barrier"] = "horizon"
     barrier_pips: float = 5.0
     calibration: Literal["platt", "isotonic"] = "platt"
-    early_stopping: int = 0
+    early_stopping: int = 20
+    combinatorial: bool = False
     horizon_bars: int = 15
     horizon_secs: float = 60.0
     holdout_fraction: float = 0.2

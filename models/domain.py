@@ -5,6 +5,8 @@ but the rarest training rows, in widths of that range. Rows later than those sho
 ordinary; a row above that limit is out of the training domain, and the decision holds.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numba import float32, float64, njit, types
@@ -14,7 +16,11 @@ F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
 TAIL = 0.001
+# The clock always moves on to where it has not been; it says nothing of the state of the market.
+CLOCK = ("day_", "week_")
 _SLACK = 2.0
+_LEAST, _MOST = 0.5, 3.0
+_ANY = 1e30
 
 
 class Domain(msgspec.Struct, frozen=True):
@@ -55,19 +61,24 @@ class Domain(msgspec.Struct, frozen=True):
         return scores(np.ascontiguousarray(rows, np.float32), *self.arrays())
 
 
-def fit_domain(rows: F4, later_rows: F4) -> Domain:
+def fit_domain(rows: F4, later_rows: F4, names: Sequence[str]) -> Domain:
     """Learn the ranges from training rows and the limit from rows after them.
 
     Parameters
     ----------
     rows, later_rows : float32[m, n], float32[k, n]
         At least one row to learn from. The limit is twice the score that `TAIL` of the later rows
-        exceed, and at least half a width, so that a quiet stretch does not make it nothing.
+        exceed, but from half a width, so that a quiet stretch does not make it nothing, to three,
+        so that a weekend's gap among the later rows does not make it everything.
+    names : sequence of str
+        Columns; those of the clock may take any finite value.
     """
     low, high = np.quantile(rows, [0.5 * TAIL, 1.0 - 0.5 * TAIL], axis=0).astype(np.float32)
+    clock = np.array([name.startswith(CLOCK) for name in names])
+    low[clock], high[clock] = -_ANY, _ANY
     found = Domain(tuple(low.tolist()), tuple(high.tolist()), 0.0)
     tail = float(np.quantile(found.scores(later_rows), 1.0 - TAIL)) if len(later_rows) else 0.0
-    return Domain(found.low, found.high, max(0.5, _SLACK * tail))
+    return Domain(found.low, found.high, min(max(_LEAST, _SLACK * tail), _MOST))
 
 
 _ROW = (types.Array(float32, 1, "C", readonly=True), float32[::1], float32[::1], float32[::1])

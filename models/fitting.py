@@ -97,7 +97,7 @@ def fit_calibrated(
         expected_move_pips=move,
         base_rate=float(np.mean(part.up)),
         train_rows=len(part),
-        domain=fit_domain(early.rows, late.rows),
+        domain=fit_domain(early.rows, late.rows, part.spec.names),
         conformal=fit_conformal(late_p, late.move_pips, move),
         stages=tuple((n, calibrated(n)) for m, n in pairwise(stages) if n > m),
     )

@@ -18,6 +18,7 @@ from models.dataset import Dataset
 from models.evaluation import Decide, FoldResult, Policy, Scored, Trades, assess, lower_bound
 from models.fitting import FittedModel, fit_calibrated
 from models.labels import balance, uniqueness
+from models.paths import evaluate_paths
 from models.validation import walk_forward
 
 Progress = Callable[[int, int, str], None]
@@ -111,6 +112,9 @@ def train(
         tell(number, config.folds + 1, f"fold {number} of {config.folds}")
     whole = _join(scored, part)
     total, trades = assess(whole, policy, trials=trials)
+    metrics = {**_metrics(total, trades, config.seed), **_balance(part)}
+    if config.combinatorial:
+        metrics |= evaluate_paths(part, params, config, policy).metrics()
     model = fit_calibrated(part, params, config.embargo_samples, config.calibration)
     tell(config.folds + 1, config.folds + 1, "final model")
     return TrainingResult(
@@ -118,7 +122,7 @@ def train(
         total=total,
         out_of_sample=whole,
         trades=trades,
-        metrics={**_metrics(total, trades, config.seed), **_balance(part)},
+        metrics=metrics,
         model=model,
         params=params,
         config=config,

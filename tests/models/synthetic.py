@@ -20,7 +20,14 @@ MINUTE = 60 * 10**9
 COSTS = CostModel(slippage_pips=0.1)
 DECISION = DecisionConfig(margin_pips=0.1)
 CONFIG = TrainingConfig(
-    horizon_bars=5, folds=3, embargo_samples=10, trees=30, depth=3, learning_rate=0.1, seed=3
+    horizon_bars=5,
+    folds=3,
+    embargo_samples=10,
+    trees=30,
+    depth=3,
+    learning_rate=0.1,
+    early_stopping=0,
+    seed=3,
 )
 
 
