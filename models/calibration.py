@@ -161,9 +161,10 @@ def fit_isotonic(
     total = float(w.sum())
     if total < MIN_LABELS_ISOTONIC or up.all() or not up.any():
         return fit_platt(margins, up, weight)
-    order = np.argsort(margins, kind="stable")
-    x = np.asarray(margins, np.float64)[order]
-    levels, at = _pooled(x, up[order].astype(np.float64), w[order])
+    # Equal margins cannot be told apart: they enter as one.
+    x, place = np.unique(np.asarray(margins, np.float64), return_inverse=True)
+    mass = np.bincount(place, w)
+    levels, at = _pooled(x, np.bincount(place, w * up) / mass, mass)
     if len(levels) == 1:
         rate = (total * levels[0] + 1.0) / (total + 2.0)
         offset = float(np.log(rate / (1.0 - rate)))
@@ -176,17 +177,16 @@ def fit_isotonic(
 @njit(cache=True)
 def _pooled(x, y, w):  # type: ignore[no-untyped-def]
     """Pool adjacent violators; mean outcome and mean margin of each pool, ascending."""
-    level, at, mass, high = np.empty_like(y), np.empty_like(y), np.empty_like(y), np.empty_like(y)
+    level, at, mass = np.empty_like(y), np.empty_like(y), np.empty_like(y)
     top = -1
     for k in range(x.shape[0]):
         top += 1
-        level[top], at[top], mass[top], high[top] = y[k], x[k], w[k], x[k]
-        # Equal margins cannot be told apart, so they share a pool whatever their outcomes.
-        while top > 0 and (level[top - 1] >= level[top] or high[top - 1] >= x[k]):
+        level[top], at[top], mass[top] = y[k], x[k], w[k]
+        while top > 0 and level[top - 1] >= level[top]:
             both = mass[top - 1] + mass[top]
             share = mass[top] / both
             level[top - 1] += share * (level[top] - level[top - 1])
             at[top - 1] += share * (at[top] - at[top - 1])
-            mass[top - 1], high[top - 1] = both, high[top]
+            mass[top - 1] = both
             top -= 1
     return level[: top + 1].copy(), at[: top + 1].copy()

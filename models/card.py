@@ -27,11 +27,16 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 def fold_table(folds: Sequence[FoldResult], total: FoldResult) -> str:
     """Fold results as a Markdown table with a last line for all folds together."""
-    head = [
-        "| " + " | ".join(title for title, _, _ in _COLUMNS) + " |",
-        "|" + "---:|" * len(_COLUMNS),
-    ]
-    return "\n".join(head + [_line(result) for result in (*folds, total)])
+    titles, rows = table_cells(folds, total)
+    lines = ["| " + " | ".join(cells) + " |" for cells in (titles, *rows)]
+    return "\n".join([lines[0], "|" + "---:|" * len(titles), *lines[1:]])
+
+
+def table_cells(
+    folds: Sequence[FoldResult], total: FoldResult
+) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows of the fold table, as text."""
+    return [title for title, _, _ in _COLUMNS], [_cells(result) for result in (*folds, total)]
 
 
 def render(manifest: Manifest, folds: Sequence[FoldResult], total: FoldResult) -> str:
@@ -83,14 +88,14 @@ without market impact; a regime that the training span does not hold is outside 
 """
 
 
-def _line(result: FoldResult) -> str:
+def _cells(result: FoldResult) -> list[str]:
     cells = [
         min_track_record(result) if not form else format(getattr(result, field), form)
         for _, field, form in _COLUMNS
     ]
     if result.fold == 0:
         cells[0] = "all"
-    return "| " + " | ".join(cells) + " |"
+    return cells
 
 
 def min_track_record(result: FoldResult) -> str:
