@@ -72,10 +72,10 @@ def _hold_reason(
         return "quote_stale"
     if not 0.0 <= spread_pips <= config.max_spread_pips:
         return "spread_abnormal"
-    if not prediction.in_domain:
-        return "out_of_domain"
     if not prediction.approved:
         return "model_not_approved"
+    if not prediction.in_domain:
+        return "out_of_domain"
     if not edge > config.margin_pips:
         return "edge_below_margin"
     return ""
