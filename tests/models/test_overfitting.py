@@ -147,7 +147,7 @@ def test_pbo_tells_skill_from_selection() -> None:
     for k in range(16):
         turns[k, 20 * k : 20 * (k + 1)] += 16.0
     assert overfitting_probability(turns) > 0.95
-    means = [overfitting_probability(rng.normal(size=(20, 160))) for _ in range(60)]
+    means = [overfitting_probability(rng.normal(size=(20, 160)), 8) for _ in range(60)]
     assert np.mean(means) == pytest.approx(0.5, abs=0.1)
 
 
