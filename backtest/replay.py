@@ -159,8 +159,6 @@ class Replay:
         """Process all events; return what came of them, earlier sessions' orders included."""
         before = self._recover()
         self.engine.subscribe(self._collector)
-        for model in self._header.models:
-            self.engine.process(model)
         for event in self._events:
             self._process(event)
         heard = self._collector.outcome(self.engine.account)

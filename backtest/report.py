@@ -282,6 +282,7 @@ def draw(report: Report, path: Path, title: str = "Out of sample", currency: str
     equity = figure.add_subplot(grid[0, :])
     hours = (report.curve.ts - report.curve.ts[0]) / _NS_PER_HOUR if len(report.curve.ts) else []
     equity.step(hours, report.curve.equity, where="post", linewidth=1.2)
+    equity.ticklabel_format(axis="y", useOffset=False)
     equity.set(xlabel="hours of tape time", ylabel=f"equity ({currency})")
     results = figure.add_subplot(grid[1, 0])
     results.hist([float(trade.net) for trade in report.trades] or [0.0], bins=30)

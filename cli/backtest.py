@@ -13,9 +13,9 @@ from core.config import Config
 from core.errors import BadInput
 from core.settings import load_config
 from models.inference.artifact import load_verified
+from models.manifest import model_name
 from registry.loading import RegisteredVersion, RegistryReader
 from serving.homes import homes_of
-from serving.model_watch import model_name
 from storage.parquet import TickStore
 
 _END_OF_TIME = 1 << 62

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 PLAIN_WIDTH = 120
 
@@ -19,17 +20,17 @@ def make_console() -> Console:
     )
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Build a table in which columns of numbers are right-aligned."""
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Group:
+    """Build a titled table in which columns of numbers are right-aligned."""
     cells = [[str(cell) for cell in row] for row in rows]
     shape = box.SIMPLE_HEAVY if sys.stdout.isatty() else box.ASCII2
-    drawn = Table(title=title, title_justify="left", title_style="bold", box=shape)
+    drawn = Table(box=shape)
     for index, name in enumerate(columns):
         numeric = bool(cells) and all(_is_number(row[index]) for row in cells)
         drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         drawn.add_row(*row)
-    return drawn
+    return Group(Text(title, style="bold"), drawn)
 
 
 def _is_number(text: str) -> bool:

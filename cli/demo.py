@@ -30,8 +30,10 @@ from core.config import Config
 from core.errors import BadInput
 from core.settings import load_config
 from flows.environment import absolute
-from models import manifest
-from registry.loading import RegistryReader
+from flows.sources import Sources
+from models.manifest import Manifest
+from models.manifest import read as read_manifest
+from registry.loading import RegisteredVersion, RegistryReader
 from serving.homes import homes_of
 from storage.parquet import TickStore
 
@@ -45,10 +47,13 @@ def run_demo(data: Path | None, symbol: str | None) -> int:
     """Run the demo; the exit code is 0 when everything came true, the replay included."""
     started = time.monotonic()
     symbol = symbol or DEFAULT_SYMBOL
-    parameters = ingest_parameters(data, symbol)
+    parameters = ingest_parameters(data, symbol, replace=True)
     config = demo_config(absolute(load_config()), symbol)
     console = make_console()
     console.print(f"tickpath demo: {symbol} from {parameters['source']}", style="bold")
+    known = Sources(config.storage.ticks).all().get(symbol, parameters["source"])
+    if known != parameters["source"]:
+        console.print(f"   this replaces the stored quotes of {symbol}, which came from {known}")
     with Supervisor(config, _Progress(console)) as supervisor:
         with _step(console, "1 start MLflow, Prefect and a worker"):
             start_learning(supervisor, config, schedules=False)
@@ -100,6 +105,7 @@ def _learn(
 def _report(console: Console, config: Config, symbol: str) -> bool:
     """Print gates and out-of-sample figures; return whether the version may trade."""
     version = serving_version(config, symbol)
+    console.print(_terms(_manifest(config, version)))
     gates = {k: v for k, v in version.tags.items() if k.startswith("gate")}
     if gates:
         console.print(table(f"gates of version {version.version}", ("gate", "verdict"),
@@ -127,9 +133,25 @@ def _paced(console: Console, config: Config, symbol: str) -> Config:
 
 def holdout_start(config: Config, symbol: str) -> int:
     """First instant that the serving model was not trained on, ns UTC."""
-    version = serving_version(config, symbol)
-    folder = RegistryReader(config.mlflow, homes_of(config).models).fetch(version)
-    return manifest.read(folder).holdout_start_ns
+    return _manifest(config, serving_version(config, symbol)).holdout_start_ns
+
+
+def _manifest(config: Config, version: RegisteredVersion) -> Manifest:
+    reader = RegistryReader(config.mlflow, homes_of(config).models)
+    return read_manifest(reader.fetch(version))
+
+
+def _terms(made: Manifest) -> str:
+    """Say what the model looks at and how far ahead, and why."""
+    hours = (made.train_end_ns - made.train_start_ns) / 3.6e12
+    horizon = f"predicts {made.horizon_ns / 1e9:g} s ahead"
+    trained = f"trained on {hours:,.1f} hours of quotes"
+    if made.cadence == "tick":
+        return (
+            f"{trained}: too few for minute bars, so its features look back over single ticks, "
+            f"it {horizon}, and its figures carry little weight"
+        )
+    return f"{trained}, in bars of {made.bar_ns / 1e9:g} s; {horizon}"
 
 
 def _trade(

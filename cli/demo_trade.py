@@ -107,7 +107,7 @@ def _holds(condition: Callable[[], bool]) -> bool:
 
 
 def _settled(api: Api) -> bool:
-    return not any(order["status"] in _IN_DOUBT for order in api.get("/v1/orders"))
+    return not any(order["status"] in _IN_DOUBT for order in api.get("/v1/orders?limit=1000"))
 
 
 def _collect(api: Api) -> Traded:
@@ -116,7 +116,7 @@ def _collect(api: Api) -> Traded:
         for family in families(api.get("/metrics"))
         for sample in family.samples
     }
-    orders = api.get("/v1/orders")
+    orders = api.get("/v1/orders?limit=1000")
     account = api.get("/v1/positions")
     sides = ("BUY", "SELL", "HOLD")
     profit = Decimal(account["equity"]) - Decimal(account["balance"])

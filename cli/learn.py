@@ -12,13 +12,13 @@ from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.settings import load_config
 from flows.client import PrefectApi, RunUpdate, run_deployment
+from flows.sources import SIMULATOR
 
-SIMULATOR = "simulator"
 
-
-def run_ingest(data: Path | None, symbol: str) -> None:
+def run_ingest(data: Path | None, symbol: str, *, replace: bool) -> None:
     """Run the flow ``ingest`` for one symbol."""
-    run_flow(make_console(), load_config(), "ingest", ingest_parameters(data, symbol))
+    parameters = ingest_parameters(data, symbol, replace=replace)
+    run_flow(make_console(), load_config(), "ingest", parameters)
 
 
 def run_train(symbol: str) -> None:
@@ -37,7 +37,7 @@ def known(symbol: str) -> str:
     return DEFAULT_INSTRUMENTS.by_symbol(symbol).symbol
 
 
-def ingest_parameters(data: Path | None, symbol: str) -> dict[str, Any]:
+def ingest_parameters(data: Path | None, symbol: str, *, replace: bool) -> dict[str, Any]:
     """Parameters of the flow ``ingest``.
 
     Raises
@@ -48,7 +48,7 @@ def ingest_parameters(data: Path | None, symbol: str) -> dict[str, Any]:
     if data is not None and not data.exists():
         raise BadInput(f"there is no file or folder {data}")
     source = SIMULATOR if data is None else str(data.resolve())
-    return {"symbol": known(symbol), "source": source, "replace": True}
+    return {"symbol": known(symbol), "source": source, "replace": replace}
 
 
 def run_flow(console: Console, config: Config, name: str, parameters: dict[str, Any]) -> str:

@@ -40,11 +40,17 @@ def up() -> None:
 
 
 @app.command()
-def ingest(data: DataOption = None, symbol: SymbolOption = "EURUSD") -> None:
+def ingest(
+    data: DataOption = None,
+    symbol: SymbolOption = "EURUSD",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Drop the symbol's quotes of another source first.")
+    ] = False,
+) -> None:
     """Load market data into the tick store (simulated data without --data)."""
     from cli.learn import run_ingest
 
-    run_ingest(data, symbol)
+    run_ingest(data, symbol, replace=replace)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import urllib3
 
 from cli.supervisor import Service
 from core.config import Config
-from flows.environment import absolute, environment
+from flows.environment import WORK_POOL, absolute, environment
 
 _PROBE_SECS = 2.0
 _http = urllib3.PoolManager(retries=False, timeout=_PROBE_SECS)
@@ -60,7 +60,7 @@ def prefect(config: Config) -> Service:
 def worker(config: Config) -> Service:
     """Prefect process worker; needs the Prefect server and gets a name of its own."""
     name = f"worker-{os.getpid()}-{time.time_ns()}"
-    pool = config.prefect.pool
+    pool = WORK_POOL
     return Service(
         name="worker",
         argv=(

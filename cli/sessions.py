@@ -19,6 +19,7 @@ from models.manifest import FILE_NAME, file_entry
 from serving.homes import Homes, homes_of
 from storage.parquet import TickStore
 from storage.sqlite import Ledger
+from trading.ids import decision_number
 from trading.recording import SessionHeader, SessionReader
 from venue.server import VenueStatus, read_status
 from venue.tape import read_parts
@@ -110,7 +111,9 @@ def _decisions(
     end = following.decision_base if following is not None else _EVERY_DECISION << 20
     with Ledger(config.storage.ledger) as ledger:
         stored = ledger.decisions(limit=_EVERY_DECISION)
-    numbered = {int(row.decision_id.removeprefix("D")): row for row in stored}
+    account = config.trading.account
+    counted = ((decision_number(row.decision_id, account), row) for row in stored)
+    numbered = {number: row for number, row in counted if number is not None}
     last = header.decision_base
     taken = []
     for number in sorted(numbered):

@@ -2,15 +2,17 @@
 
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from cli import services, stack
 from cli.console import make_console, table
+from cli.paper_account import ready_account
 from cli.supervisor import Supervisor
 from core.config import Config
 from core.errors import Unavailable
 from core.settings import load_config
-from flows.client import deploy_all, reconcile
+from flows.client import PrefectApi, deploy_all, reconcile
 from flows.environment import absolute
 from serving.bind import require_loopback
 
@@ -43,7 +45,7 @@ def run_up() -> int:
 
     with Supervisor(config, progress) as supervisor:
         stop = _Stop()
-        start_all(supervisor, config)
+        start_all(supervisor, config, console.print)
         console.print(table("running; Ctrl-C stops all of it", ("what", "where"), urls(config)))
         while not stop.asked:
             time.sleep(_WATCH_SECS)
@@ -55,13 +57,18 @@ def run_up() -> int:
     return 0
 
 
-def start_all(supervisor: Supervisor, config: Config) -> None:
+def start_all(supervisor: Supervisor, config: Config, tell: Callable[[str], None]) -> None:
     """Start the learning half, then venue and serving; the venue only when there is a tape."""
     start_learning(supervisor, config, schedules=True)
     symbols = taped_symbols(config)
     if symbols:
+        if news := ready_account(config, symbols):
+            tell(news)
         supervisor.start(stack.venue(config, symbols))
+    else:
+        tell("no quotes are stored, so there is no venue; `tickpath ingest`, then start again")
     supervisor.start(stack.serving(config))
+    PrefectApi(config.prefect).start("scenarios", {})
 
 
 def start_learning(supervisor: Supervisor, config: Config, *, schedules: bool) -> None:

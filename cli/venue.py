@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Sequence
 
-from cli.tape import tape_starts
 from core.errors import BadInput
 from core.settings import load_config
+from flows.held_out import tape_starts
 from serving.homes import homes_of
 from serving.logs import set_up_logging
 from storage.parquet import TickStore

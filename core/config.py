@@ -173,7 +173,6 @@ class PrefectConfig:
     __pydantic_config__ = _STRICT
     host: str = "127.0.0.1"
     port: int = 4200
-    pool: str = "tickpath"
 
     @property
     def api_url(self) -> str:

@@ -1,4 +1,4 @@
-"""One cost model for labels, decision and backtest."""
+"""One cost model for labels and decisions; venue and backtest fill at the bid and ask themselves."""
 
 from dataclasses import dataclass
 from typing import ClassVar

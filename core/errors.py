@@ -7,6 +7,7 @@
     │   ├── BadInput            a file, a field, a setting: told in one sentence (exit 2, HTTP 4xx)
     │   │   ├── UnknownInstrument
     │   │   ├── SettingsError
+    │   │   ├── SnapshotRefused feature state of another spec, other kernels, or damaged
     │   │   └── FixFieldError   a field of a FIX message that is missing or wrong
     │   ├── NotFound            no such order, model, version (HTTP 404)
     │   ├── Conflict            same idempotency key with another body, busy (HTTP 409)
@@ -17,7 +18,7 @@
         │   └── JournalCorrupt  a synced record does not verify
         ├── SessionStoreCorrupt a FIX session's sequence numbers cannot be trusted
         ├── OrderError          the venue and we disagree about an order: trading halts
-        │   ├── IllegalTransition   an event that the transition table forbids, or of no order of ours
+        │   ├── IllegalTransition   an event that the transition table forbids
         │   ├── FillConflict    the same execution id with other data
         │   └── Overfill        more was filled than was ordered
         └── ArtifactRefused     a model artifact that does not verify
@@ -44,6 +45,10 @@ class UnknownInstrument(BadInput):
     def __init__(self, symbol: str, known: tuple[str, ...] = ()) -> None:
         super().__init__(f"unknown symbol {symbol!r}; known: {', '.join(known)}")
         self.symbol = symbol
+
+
+class SnapshotRefused(BadInput):
+    """Saved feature state that is of another spec or other kernels, or damaged."""
 
 
 class SettingsError(BadInput):

@@ -1,4 +1,4 @@
-"""Append-only chained records: the journal, the promotion ledger and the audit trail.
+"""Append-only chained records, as the journal keeps them.
 
 A record on disk is ``length:u32 | crc32:u32 | chain:32 bytes | payload``, little endian, where
 ``chain = SHA-256(previous chain | payload)`` and the CRC covers chain and payload.

@@ -258,7 +258,10 @@ class OrderEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """A "no" as a value: the check, its limit, what was observed, and what would have passed."""
+    """A "no" as a value: the check, its limit, what was observed, and what would have passed.
+
+    `largest_lots` is empty for the model's orders, whose size is fixed.
+    """
 
     check: str
     reason: str

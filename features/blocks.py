@@ -4,8 +4,7 @@ A block is called once per sample with the state, the `base` of its own slice th
 the row and its first column there. It computes in float64; storing into the float32 row is the only
 rounding. `features.catalogue` declares name, windows, state length, columns and warm-up of each.
 
-The state begins with the sample: the float slice of a closed bar (`market.bars`), or of a single
-tick, followed by what several blocks need, named below.
+The state begins with the sample (`features.sample`).
 """
 
 import math
@@ -14,46 +13,26 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.columns import F8, I8
+from core.columns import F8
 from features.indicators import (
     atr_step,
     bollinger_step,
     ema_step,
     macd_step,
-    rsi_step,
     sma_step,
     volatility_step,
 )
+from features.sample import ELAPSED_SECS, IS_FIRST, N_TICKS, PIP, RETURN_BPS
 from features.windows import extremes_step, lag_step, sum_size, sum_step
-from market.bars import CLOSE, HIGH, LOW, N_FLOATS, SPREAD
+from market.bars import CLOSE, HIGH, LOW, SPREAD
 
 F4 = NDArray[np.float32]
-
-# Sample: the bar's floats, then these.
-PIP, N_TICKS, ELAPSED_SECS, LAST_CLOSE, RETURN_BPS, IS_FIRST = range(N_FLOATS, N_FLOATS + 6)
-N_SAMPLE = N_FLOATS + 6
 
 BPS = 1e4
 DAY_NS = 86_400_000_000_000
 WEEK_NS = 7 * DAY_NS
 # The epoch was a Thursday; weeks begin on Monday.
 MONDAY_NS = 3 * DAY_NS
-
-(
-    RETURN_OP,
-    VOLATILITY_OP,
-    SPREAD_OP,
-    RATE_OP,
-    TIME_OP,
-    ELAPSED_OP,
-    SMA_OP,
-    EMA_OP,
-    RSI_OP,
-    MACD_OP,
-    BOLLINGER_OP,
-    ATR_OP,
-    RANGE_OP,
-) = range(13)
 
 
 @njit(forceinline=True)
@@ -146,39 +125,3 @@ def range_block(state: F8, base: int, n: int, row: F4, at: int) -> None:
     top, bottom = extremes_step(state, base, n, state[HIGH], state[LOW])
     row[at] = BPS * (top - bottom) / state[CLOSE]
     row[at + 1] = (state[CLOSE] - bottom) / (top - bottom) if top > bottom else 0.5
-
-
-@njit(forceinline=True)
-def run_block(table: I8, line: int, state: F8, ts: int, row: F4) -> None:  # noqa: C901, PLR0912
-    """Run the block of one line of the plan: op, three windows, start of state, first column.
-
-    One branch per op, because numba has no table of functions that costs less.
-    """
-    op, n, m, k = table[line, 0], table[line, 1], table[line, 2], table[line, 3]
-    base, at = table[line, 4], table[line, 5]
-    if op == RETURN_OP:
-        return_block(state, base, n, row, at)
-    elif op == VOLATILITY_OP:
-        volatility_block(state, base, n, m, row, at)
-    elif op == SPREAD_OP:
-        spread_block(state, base, n, row, at)
-    elif op == RATE_OP:
-        rate_block(state, base, n, m, row, at)
-    elif op == TIME_OP:
-        time_block(ts, row, at)
-    elif op == ELAPSED_OP:
-        row[at] = math.log1p(state[ELAPSED_SECS])
-    elif op == SMA_OP:
-        sma_block(state, base, n, row, at)
-    elif op == EMA_OP:
-        ema_block(state, base, n, row, at)
-    elif op == RSI_OP:
-        row[at] = rsi_step(state, base, n, state[CLOSE])
-    elif op == MACD_OP:
-        macd_block(state, base, n, m, k, row, at)
-    elif op == BOLLINGER_OP:
-        bollinger_block(state, base, n, row, at)
-    elif op == ATR_OP:
-        atr_block(state, base, n, row, at)
-    elif op == RANGE_OP:
-        range_block(state, base, n, row, at)

@@ -2,14 +2,13 @@
 
 Windows are in samples: closed bars or ticks. Warm-up is the number of samples after which a column
 may be used; for recursive indicators it is 10 times the window, when the seed has washed out.
+Kinds here make up the core specs; `features.catalogue_full` has those of the full ones.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import msgspec
-
-from features import blocks
+from core.errors import BadInput
+from features import dispatch
+from features.catalogue_full import FULL_BLOCKS
+from features.column import WASH_OUT, BlockKind, Column
 from features.indicators import (
     ATR_SIZE,
     EMA_SIZE,
@@ -19,39 +18,10 @@ from features.indicators import (
     sma_size,
     volatility_size,
 )
+from features.user import PREFIX, user_kind
 from features.windows import extremes_size, lag_size, sum_size
 
-WASH_OUT = 10
-
-
-class Column(msgspec.Struct, frozen=True):
-    """One column of a feature row.
-
-    Attributes
-    ----------
-    name, formula, unit : str
-        Formulas are over samples; `close` is the mid of the sample's last quote, ln natural.
-    window : int
-        Samples the value looks back on; for a recursive indicator its n.
-    warmup : int
-        Samples after which the value may be used.
-    """
-
-    name: str
-    formula: str
-    unit: str
-    window: int
-    warmup: int
-
-
-@dataclass(frozen=True, slots=True)
-class BlockKind:
-    """How a block is run: its op in `features.blocks`, state length and columns by windows."""
-
-    op: int
-    n_windows: int
-    size: Callable[..., int]
-    columns: Callable[..., tuple[Column, ...]]
+__all__ = ["BLOCKS", "Column", "kind_named"]
 
 
 def _return(n: int) -> tuple[Column, ...]:
@@ -169,19 +139,36 @@ def _none(*_: int) -> int:
 
 
 BLOCKS: dict[str, BlockKind] = {
-    "return": BlockKind(blocks.RETURN_OP, 1, lag_size, _return),
+    "return": BlockKind(dispatch.RETURN_OP, 1, lag_size, _return),
     "volatility": BlockKind(
-        blocks.VOLATILITY_OP, 2, lambda n, m: volatility_size(n) + volatility_size(m), _volatility
+        dispatch.VOLATILITY_OP, 2, lambda n, m: volatility_size(n) + volatility_size(m), _volatility
     ),
-    "spread": BlockKind(blocks.SPREAD_OP, 1, sma_size, _spread),
-    "rate": BlockKind(blocks.RATE_OP, 2, lambda n, m: 2 * sum_size(n) + 2 * sum_size(m), _rate),
-    "time": BlockKind(blocks.TIME_OP, 0, _none, _time),
-    "elapsed": BlockKind(blocks.ELAPSED_OP, 0, _none, _elapsed),
-    "sma": BlockKind(blocks.SMA_OP, 1, sma_size, _sma),
-    "ema": BlockKind(blocks.EMA_OP, 1, lambda _: EMA_SIZE, _ema),
-    "rsi": BlockKind(blocks.RSI_OP, 1, lambda _: RSI_SIZE, _rsi),
-    "macd": BlockKind(blocks.MACD_OP, 3, lambda *_: macd_size(), _macd),
-    "bollinger": BlockKind(blocks.BOLLINGER_OP, 1, bollinger_size, _bollinger),
-    "atr": BlockKind(blocks.ATR_OP, 1, lambda _: ATR_SIZE, _atr),
-    "range": BlockKind(blocks.RANGE_OP, 1, extremes_size, _range),
+    "spread": BlockKind(dispatch.SPREAD_OP, 1, sma_size, _spread),
+    "rate": BlockKind(dispatch.RATE_OP, 2, lambda n, m: 2 * sum_size(n) + 2 * sum_size(m), _rate),
+    "time": BlockKind(dispatch.TIME_OP, 0, _none, _time),
+    "elapsed": BlockKind(dispatch.ELAPSED_OP, 0, _none, _elapsed),
+    "sma": BlockKind(dispatch.SMA_OP, 1, sma_size, _sma),
+    "ema": BlockKind(dispatch.EMA_OP, 1, lambda _: EMA_SIZE, _ema),
+    "rsi": BlockKind(dispatch.RSI_OP, 1, lambda _: RSI_SIZE, _rsi),
+    "macd": BlockKind(dispatch.MACD_OP, 3, lambda *_: macd_size(), _macd),
+    "bollinger": BlockKind(dispatch.BOLLINGER_OP, 1, bollinger_size, _bollinger),
+    "atr": BlockKind(dispatch.ATR_OP, 1, lambda _: ATR_SIZE, _atr),
+    "range": BlockKind(dispatch.RANGE_OP, 1, extremes_size, _range),
+    **FULL_BLOCKS,
 }
+
+
+def kind_named(kind: str) -> BlockKind:
+    """How blocks of a kind are run, shipped or user-defined.
+
+    Raises
+    ------
+    BadInput
+        When there is no such kind.
+    """
+    if kind.startswith(PREFIX):
+        return user_kind(kind)
+    try:
+        return BLOCKS[kind]
+    except KeyError:
+        raise BadInput(f"unknown feature block {kind!r}; known: {', '.join(BLOCKS)}") from None

@@ -1,15 +1,24 @@
 """Feature rows of the live stream: one compiled call per quote, nothing allocated."""
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import NamedTuple
 
 from core.columns import F8, I8, QuoteColumns
 from core.types import Quote
 from features import batch, kernel
 from features.blocks import F4
-from features.kernel import SAMPLES, WARM
+from features.kernel import IS_WARM, WARM
+from features.snapshot import Header, pack, unpack
 from features.spec import FeatureSpec, plan_of
+from features.strength import Strength
+
+
+class Prepared(NamedTuple):
+    """State of one instrument that has seen a tape; see `FeatureEngine.prepare`."""
+
+    slot: kernel.Slot
+    late: int
+    malformed: int
 
 
 class FeatureEngine:
@@ -36,20 +45,12 @@ class FeatureEngine:
         kernel.prepare()
         self.spec = spec
         self.late = self.malformed = self.cold = 0
-        self._pips = tuple(pips)
+        self._pips = tuple(float(pip) for pip in pips)
         self._plan = plan_of(spec)
-        self._table = self._plan.table
-        self._ints: list[I8] = []
-        self._states: list[F8] = []
-        self._rows: list[F4] = []
-        for pip in self._pips:
-            ints, state = kernel.fresh_state(spec, self._plan, pip)
-            self._ints.append(ints)
-            self._states.append(state)
-            self._rows.append(np.zeros(spec.n_features, np.float32))
-        self._scratch_ints = np.zeros(kernel.N_KERNEL_INTS, np.int64)
-        self._scratch_state = np.zeros(self._plan.n_state)
-        self._scratch_row = np.zeros(spec.n_features, np.float32)
+        self._slots = [kernel.Slot(spec, self._plan, pip) for pip in self._pips]
+        self._rows = [slot.row for slot in self._slots]
+        self._addresses = [slot.address for slot in self._slots]
+        self._scratch = kernel.Slot(spec, self._plan, 1.0)
 
     def update(self, quote: Quote) -> F4 | None:
         """Advance the instrument's state by one quote.
@@ -62,10 +63,7 @@ class FeatureEngine:
         """
         i = quote.instrument
         code = kernel.step(
-            self._table,
-            self._ints[i],
-            self._states[i],
-            self._rows[i],
+            self._addresses[i],
             quote.ts_event,
             quote.span_ns,
             quote.bid,
@@ -81,21 +79,24 @@ class FeatureEngine:
             self._count(code)
         return None
 
+    def push_strength(self, minute: int, values: Sequence[float]) -> None:
+        """Tell a minute of the dollar's strength, in order and before the quote that completes it.
+
+        `features.strength.StrengthMeter` gives them, here or in another process.
+        """
+        for slot in self._slots:
+            slot.push_strength(minute, values)
+
     def preview(self, quote: Quote) -> F4 | None:
         """Row as it would be if the quote came now and the sample ended with it.
 
         Works on a copy of the state; nothing advances. On the bar cadence the forming bar is closed
         with the quote, so the row is that of a bar cut short. None as for `update`.
         """
-        i = quote.instrument
-        ints, state, row = self._scratch_ints, self._scratch_state, self._scratch_row
-        np.copyto(ints, self._ints[i])
-        np.copyto(state, self._states[i])
+        scratch = self._scratch
+        scratch.copy_from(self._slots[quote.instrument])
         code = kernel.step(
-            self._table,
-            ints,
-            state,
-            row,
+            scratch.address,
             quote.ts_event,
             quote.span_ns,
             quote.bid,
@@ -107,39 +108,76 @@ class FeatureEngine:
         )
         if code < 0:
             return None
-        code = kernel.close_forming(self._table, ints, state, row) or code
-        return row.copy() if code == WARM else None
+        code = kernel.close_forming(scratch.address) or code
+        return scratch.row.copy() if code == WARM else None
 
     def last_row(self, instrument: int) -> F4 | None:
         """Copy of the instrument's newest row, or None when it is not warm."""
         return self._rows[instrument].copy() if self.is_warm(instrument) else None
 
     def is_warm(self, instrument: int) -> bool:
-        """Whether the instrument has had the samples that its columns need."""
-        return bool(self._ints[instrument][SAMPLES] >= self.spec.warmup)
+        """Whether the instrument has had the samples and the closed bars that its columns need."""
+        return bool(self._slots[instrument].ints[IS_WARM])
 
     def make_cold(self, instrument: int) -> None:
         """Drop the instrument's state, as after a gap in the feed."""
         self._reset(instrument)
         self.cold += 1
 
-    def rebuild(self, instrument: int, columns: QuoteColumns) -> None:
-        """Replace the instrument's state with one that has seen `columns` and nothing else."""
-        self._reset(instrument)
-        n = len(columns)
-        rows = np.empty((n, self.spec.n_features), np.float32)
-        index, warm = np.empty(n, np.int64), np.empty(n, np.bool_)
-        ints, state = self._ints[instrument], self._states[instrument]
-        m, late, malformed = batch.feed(self._table, ints, state, columns, rows, index, warm)
-        self.late += late
-        self.malformed += malformed
-        if m:
-            self._rows[instrument][:] = rows[m - 1]
+    def rebuild(
+        self, instrument: int, columns: QuoteColumns, strength: Strength | None = None
+    ) -> None:
+        """Replace the instrument's state with one that has seen `columns` and nothing else.
+
+        A spec that needs the dollar's strength wants it here for the time of the columns.
+        """
+        self.install(instrument, self.prepare(instrument, columns, strength))
+
+    def prepare(
+        self, instrument: int, columns: QuoteColumns, strength: Strength | None = None
+    ) -> Prepared:
+        """Build the state of a rebuild beside the present one; safe in a thread of its own."""
+        slot = kernel.Slot(self.spec, self._plan, self._pips[instrument])
+        rows = batch.advance(slot, columns, strength)
+        if len(rows):
+            slot.row[:] = rows.rows[-1]
+        return Prepared(slot, rows.late, rows.malformed)
+
+    def install(self, instrument: int, prepared: Prepared) -> None:
+        """Go on from a state that `prepare` of this engine has built for the instrument."""
+        live = self._slots[instrument]
+        live.copy_from(prepared.slot)
+        live.row[:] = prepared.slot.row
+        self.late += prepared.late
+        self.malformed += prepared.malformed
+
+    def snapshot(self) -> bytes:
+        """Return the state of all instruments as bytes; see `features.snapshot`."""
+        return pack(self._header(), self._arrays())
+
+    def restore(self, data: bytes) -> None:
+        """Take over the state of a snapshot; afterwards every bit is as it was there.
+
+        Raises
+        ------
+        SnapshotRefused
+            When the bytes are damaged, or of another spec, other kernels or other pips. Nothing
+            changes then.
+        """
+        header = unpack(data, self._header(), self._arrays())
+        self.late, self.malformed, self.cold = header.late, header.malformed, header.cold
+
+    def _header(self) -> Header:
+        lengths = (kernel.N_KERNEL_INTS, self._plan.n_state, self.spec.n_features)
+        counters = (self.late, self.malformed, self.cold)
+        return Header(self.spec.fingerprint, kernel.SOURCES, self._pips, lengths, *counters)
+
+    def _arrays(self) -> list[I8 | F8 | F4]:
+        slots = self._slots
+        return [array for slot in slots for array in (slot.ints, slot.state, slot.row)]
 
     def _reset(self, instrument: int) -> None:
-        ints, state = kernel.fresh_state(self.spec, self._plan, self._pips[instrument])
-        self._ints[instrument][:] = ints
-        self._states[instrument][:] = state
+        self._slots[instrument].reset()
 
     def _count(self, code: int) -> None:
         if code == kernel.LATE:

@@ -11,36 +11,105 @@ that of the later one.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import carray, njit, types
 from numpy.typing import NDArray
 
 from core.columns import F8, I8
 from core.types import Cadence
-from features.blocks import (
-    BPS,
+from features import strength
+from features.blocks import BPS, F4
+from features.borrow import borrow, pointer
+from features.dispatch import STRENGTH_OP, run_block
+from features.sample import (
+    ASK_MOVES,
+    ASK_NET,
+    BID_MOVES,
+    BID_NET,
+    COLD_BLOCKS,
     ELAPSED_SECS,
-    F4,
+    ENDS,
     IS_FIRST,
+    LAST_ASK,
+    LAST_BID,
     LAST_CLOSE,
+    MINUTE,
     N_TICKS,
     PIP,
+    QUIET_SECS,
     RETURN_BPS,
-    run_block,
 )
-from features.borrow import borrow
-from features.spec import FeatureSpec, Plan
+from features.spec import MINUTE_NS, FeatureSpec, Plan
 from market import bars
 from market.bars import BUCKET, CLOSE, COUNT, LAST_TS, N_INTS, STARTED
 
-SAMPLE_TS, SAMPLES, WARMUP, BAR_NS = range(N_INTS, N_INTS + 4)
-N_KERNEL_INTS = N_INTS + 4
+# Time and number of samples, samples until warm, bar length (0: every quote is a sample), whether
+# the newest row is warm, whether bid or ask ever moved and when they last did.
+SAMPLE_TS, SAMPLES, WARMUP, BAR_NS, IS_WARM, HAS_MOVED, MOVED_TS = range(N_INTS, N_INTS + 7)
+N_KERNEL_INTS = N_INTS + 7
 
 # What became of a quote.
 MALFORMED, LATE, NO_SAMPLE, COLD, WARM = -2, -1, 0, 1, 2
+
+
+class Slot:
+    """Arrays of one instrument, and where the kernels find them.
+
+    Attributes
+    ----------
+    ints, state, row : arrays
+        State and newest row; written in place, never replaced.
+    address : int
+        Of the table of the arrays' addresses; valid while the slot lives.
+    """
+
+    __slots__ = ("_plan", "_table", "address", "ints", "pip", "row", "spec", "state")
+
+    def __init__(self, spec: FeatureSpec, plan: Plan, pip: float) -> None:
+        self.spec, self._plan, self.pip = spec, plan, pip
+        self.ints, self.state = fresh_state(spec, plan, pip)
+        self.row: F4 = np.zeros(spec.n_features, np.float32)
+        parts = (plan.table, self.ints, self.state, self.row)
+        self._table = np.array(
+            [number for part in parts for number in (part.ctypes.data, len(part))], np.int64
+        )
+        self.address = int(self._table.ctypes.data)
+
+    @property
+    def arrays(self) -> tuple[I8, I8, F8]:
+        """Plan, ints and state, for kernels that write their rows elsewhere."""
+        return self._plan.table, self.ints, self.state
+
+    def push_strength(self, minute: int, values: Sequence[float]) -> None:
+        """Tell a minute of the dollar's strength to the blocks that use it."""
+        for line in self._plan.table:
+            if line[0] == STRENGTH_OP:
+                strength.push(self.state, int(line[4]), minute, values)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.ints[:], self.state[:] = fresh_state(self.spec, self._plan, self.pip)
+
+    def copy_from(self, other: "Slot") -> None:
+        """Take over the state of another slot of the same spec."""
+        np.copyto(self.ints, other.ints)
+        np.copyto(self.state, other.state)
+
+
+@njit(forceinline=True)
+def _arrays_at(address: int) -> tuple[I8, I8, F8, F4]:
+    """Plan, ints, state and row of the slot at an address."""
+    t = carray(pointer(address), (8,), np.int64)
+    return (
+        carray(pointer(t[0]), (t[1], 6), np.int64),
+        carray(pointer(t[2]), (t[3],), np.int64),
+        carray(pointer(t[4]), (t[5],), np.float64),
+        carray(pointer(t[6]), (t[7],), np.float32),
+    )
 
 
 def fresh_state(spec: FeatureSpec, plan: Plan, pip: float) -> tuple[I8, F8]:
@@ -50,6 +119,8 @@ def fresh_state(spec: FeatureSpec, plan: Plan, pip: float) -> tuple[I8, F8]:
     # A bar length of zero tells the kernel that every quote is a sample.
     ints[BAR_NS] = spec.bar_ns if spec.cadence == Cadence.BAR else 0
     state[PIP] = pip
+    # A bar's time is its end; on the tick cadence each quote says what its time is.
+    state[ENDS] = 1.0 if spec.cadence == Cadence.BAR else 0.0
     return ints, state
 
 
@@ -61,13 +132,43 @@ def _take_sample(table: I8, ints: I8, state: F8, row: F4, ts: int) -> int:
     state[N_TICKS] = ints[COUNT]
     state[ELAPSED_SECS] = 0.0 if first else (ts - ints[SAMPLE_TS]) * 1e-9
     state[RETURN_BPS] = 0.0 if first else BPS * math.log(state[CLOSE] / state[LAST_CLOSE])
+    state[QUIET_SECS] = (ts - ints[MOVED_TS]) * 1e-9 if ints[HAS_MOVED] != 0 else -1.0
+    state[COLD_BLOCKS] = 0.0
     for line in range(len(table)):
         run_block(table, line, state, ts, row)
     state[LAST_CLOSE] = state[CLOSE]
+    state[BID_NET] = state[ASK_NET] = state[BID_MOVES] = state[ASK_MOVES] = 0.0
     ints[SAMPLE_TS] = ts
     ints[SAMPLES] += 1
     bars.close(ints)
-    return WARM if ints[SAMPLES] >= ints[WARMUP] else COLD
+    warm = ints[SAMPLES] >= ints[WARMUP] and state[COLD_BLOCKS] == 0.0
+    ints[IS_WARM] = 1 if warm else 0
+    return WARM if warm else COLD
+
+
+@njit(forceinline=True)
+def _count_moves(ints: I8, state: F8, ts: int, bid: float, ask: float) -> None:
+    """Note which way bid and ask move; the first quote of a tape moves nothing."""
+    if ints[STARTED] != 0:
+        up, down = bid > state[LAST_BID], bid < state[LAST_BID]
+        if up or down:
+            state[BID_MOVES] += 1.0
+            state[BID_NET] += 1.0 if up else -1.0
+        rise, fall = ask > state[LAST_ASK], ask < state[LAST_ASK]
+        if rise or fall:
+            state[ASK_MOVES] += 1.0
+            state[ASK_NET] += 1.0 if rise else -1.0
+        if up or down or rise or fall:
+            ints[HAS_MOVED], ints[MOVED_TS] = 1, ts
+    state[LAST_BID], state[LAST_ASK] = bid, ask
+
+
+@njit(forceinline=True)
+def _is_late(ints: I8, ticks: bool, ts: int, bucket: int) -> bool:
+    """Whether a quote comes too late; on the tick cadence no bucket closes."""
+    if ticks:
+        return bool(ints[STARTED] != 0 and ts < ints[LAST_TS])
+    return bars.is_late(ints, ts, bucket)
 
 
 @njit(forceinline=True)
@@ -90,20 +191,27 @@ def _apply(
     if not (min(bid, ask, open_, high, low) > 0.0 and math.isfinite(total)):
         return MALFORMED
     bar_ns = ints[BAR_NS]
-    if bar_ns == 0:
-        if ints[STARTED] != 0 and ts < ints[LAST_TS]:
-            return LATE
-        bars.add(ints, state, 0, ts, bid, ask, volume, open_, high, low)
-        return _take_sample(table, ints, state, row, ts)
-    bucket = bars.bucket_of(ts, span, bar_ns)
-    if bars.is_late(ints, ts, bucket):
+    ticks = bar_ns == 0
+    bucket = 0 if ticks else bars.bucket_of(ts, span, bar_ns)
+    if _is_late(ints, ticks, ts, bucket):
         return LATE
+    if ticks:
+        state[ENDS] = 1.0 if span > 0 else 0.0
+    state[MINUTE] = float(ts // MINUTE_NS)
     code = NO_SAMPLE
-    if bars.rolls(ints, bucket):
-        code = _take_sample(table, ints, state, row, (ints[BUCKET] + 1) * bar_ns)
-    bars.add(ints, state, bucket, ts, bid, ask, volume, open_, high, low)
-    if bars.completes(ints, ts, span, bar_ns):
-        code = _take_sample(table, ints, state, row, (ints[BUCKET] + 1) * bar_ns)
+    # First the bar before, then the quote's own sample: a loop, so that the blocks are compiled
+    # into one place.
+    for own in range(2):
+        if own == 0:
+            if ticks or not bars.rolls(ints, bucket):
+                continue
+        else:
+            _count_moves(ints, state, ts, bid, ask)
+            bars.add(ints, state, bucket, ts, bid, ask, volume, open_, high, low)
+            if not (ticks or bars.completes(ints, ts, span, bar_ns)):
+                continue
+        end = ts if ticks else (ints[BUCKET] + 1) * bar_ns
+        code = _take_sample(table, ints, state, row, end)
     return code
 
 
@@ -122,10 +230,7 @@ def _source_digest() -> int:
 def _build_step(digest: int) -> Any:
     @njit(cache=True)
     def step(
-        table: I8,
-        ints: I8,
-        state: F8,
-        row: F4,
+        address: int,
         ts: int,
         span: int,
         bid: float,
@@ -137,26 +242,14 @@ def _build_step(digest: int) -> Any:
     ) -> int:
         if digest == 0:
             return MALFORMED
-        return _apply(
-            borrow(table),
-            borrow(ints),
-            borrow(state),
-            borrow(row),
-            ts,
-            span,
-            bid,
-            ask,
-            volume,
-            open_,
-            high,
-            low,
-        )
+        table, ints, state, row = _arrays_at(address)
+        return _apply(table, ints, state, row, ts, span, bid, ask, volume, open_, high, low)
 
     return step
 
 
 def _build_run(digest: int) -> Any:
-    @njit(cache=True)
+    @njit(cache=True, nogil=True)  # a tape takes long: other threads go on beside it
     def run(
         table: I8,
         ints: I8,
@@ -177,11 +270,11 @@ def _build_run(digest: int) -> Any:
         if digest == 0:
             return m, late, malformed
         for i in range(len(ts)):
-            code = step(
-                table,
-                ints,
-                state,
-                rows[m],
+            code = _apply(
+                borrow(table),
+                borrow(ints),
+                borrow(state),
+                borrow(rows[m]),
                 ts[i],
                 span[i],
                 bid[i],
@@ -208,22 +301,26 @@ def _build_run(digest: int) -> Any:
 
 def _build_close(digest: int) -> Any:
     @njit(cache=True)
-    def close_forming(table: I8, ints: I8, state: F8, row: F4) -> int:
+    def close_forming(address: int) -> int:
+        table, ints, state, row = _arrays_at(address)
         if digest == 0 or ints[COUNT] == 0:
             return NO_SAMPLE
         end = (ints[BUCKET] + 1) * ints[BAR_NS]
-        return _take_sample(borrow(table), borrow(ints), borrow(state), borrow(row), end)
+        return _take_sample(table, ints, state, row, end)
 
     return close_forming
 
 
 _DIGEST = _source_digest()
+SOURCES = f"{_DIGEST:014x}"
+"""Digest of the kernels' sources: saved state means the same only under the same one."""
+
 step = _build_step(_DIGEST)
 run = _build_run(_DIGEST)
 close_forming = _build_close(_DIGEST)
 
 _STATE = (types.int64[:, ::1], types.int64[::1], types.float64[::1])
-_STEP = (*_STATE, types.float32[::1], *(types.int64,) * 2, *(types.float64,) * 6)
+_STEP = (types.int64, *(types.int64,) * 2, *(types.float64,) * 6)
 _TIMES = types.Array(types.int64, 1, "C", readonly=True)
 _PRICES = types.Array(types.float64, 1, "C", readonly=True)
 _OUT = (types.float32[:, ::1], types.int64[::1], types.boolean[::1])
@@ -238,7 +335,7 @@ def prepare() -> None:
     for entry, signature in (
         (step, _STEP),
         (run, _RUN),
-        (close_forming, (*_STATE, types.float32[::1])),
+        (close_forming, (types.int64,)),
     ):
         if not entry.signatures:
             entry.compile(signature)

@@ -1,18 +1,22 @@
 """Two promises of the features, checked on real columns: stream = batch, and no look-ahead."""
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.columns import F8, QuoteColumns, concat
+from core.columns import QuoteColumns
 from features import batch
 from features.batch import FeatureRows
 from features.engine import FeatureEngine
-from features.spec import FeatureSpec
+from features.perturbation import PERTURBATIONS, with_other_future
+from features.spec import MINUTE_NS, FeatureSpec
+from features.strength import LAG_NS, Strength
 
 Compute = Callable[[FeatureSpec, QuoteColumns, float], FeatureRows]
+Between = Callable[[FeatureEngine, int], FeatureEngine]
 
 
 class ParityReport(msgspec.Struct, frozen=True):
@@ -51,14 +55,29 @@ class LeakReport(msgspec.Struct, frozen=True):
 
 
 def check_parity(
-    spec: FeatureSpec, columns: QuoteColumns, pip: float, compute: Compute = batch.compute
+    spec: FeatureSpec,
+    columns: QuoteColumns,
+    pip: float,
+    compute: Compute | None = None,
+    between: Between | None = None,
+    strength: Strength | None = None,
 ) -> ParityReport:
-    """Feed every quote to a `FeatureEngine` and compare with the batch, bit by bit."""
-    expected = compute(spec, columns, pip)
+    """Feed every quote to a `FeatureEngine` and compare with the batch, bit by bit.
+
+    `between` may put another engine in its place before a quote, told the quote's position.
+    """
+    expected = (compute or with_strength(strength))(spec, columns, pip)
     warm = np.flatnonzero(expected.warm)
     engine = FeatureEngine(spec, (pip,))
     index, rows = [], []
+    minutes = iter(()) if strength is None else zip(strength.minute, strength.values, strict=True)
+    waiting = next(minutes, None)
     for position, quote in enumerate(columns.quotes(0)):
+        if between is not None:
+            engine = between(engine, position)
+        while waiting is not None and waiting[0] * MINUTE_NS + LAG_NS <= quote.ts_event:
+            engine.push_strength(int(waiting[0]), waiting[1].tolist())
+            waiting = next(minutes, None)
         row = engine.update(quote)
         if row is not None:
             index.append(position)
@@ -71,6 +90,11 @@ def check_parity(
     return ParityReport(
         difference is None and counted, len(expected), len(warm), expected.late, difference
     )
+
+
+def with_strength(strength: Strength | None) -> Compute:
+    """Return the batch, given the dollar's strength where there is one."""
+    return batch.compute if strength is None else partial(batch.compute, strength=strength)
 
 
 def _first_difference(
@@ -89,6 +113,28 @@ def _first_difference(
     return int(index[row]), spec.names[column]
 
 
+def check_snapshots(
+    spec: FeatureSpec,
+    columns: QuoteColumns,
+    pip: float,
+    n_points: int = 10,
+    seed: int = 0,
+    strength: Strength | None = None,
+) -> ParityReport:
+    """Save the stream after random quotes and go on with a fresh engine: no bit may differ."""
+    rng = np.random.default_rng(seed)
+    points = set(rng.permutation(len(columns))[:n_points].tolist())
+
+    def resumed(engine: FeatureEngine, position: int) -> FeatureEngine:
+        if position not in points:
+            return engine
+        fresh = FeatureEngine(spec, (pip,))
+        fresh.restore(engine.snapshot())
+        return fresh
+
+    return check_parity(spec, columns, pip, between=resumed, strength=strength)
+
+
 def check_leaks(
     spec: FeatureSpec,
     columns: QuoteColumns,
@@ -98,6 +144,8 @@ def check_leaks(
     compute: Compute = batch.compute,
 ) -> LeakReport:
     """Change everything after a quote, at random quotes with a warm row: no row up to it may move.
+
+    At each point every way of `features.perturbation` is tried, until one moves a row.
 
     Parameters
     ----------
@@ -114,30 +162,16 @@ def check_leaks(
     candidates = candidates[candidates < len(columns) - 1]
     chosen = rng.permutation(candidates)[:n_points]
     leaks = []
-    for point in np.sort(chosen):
-        changed = compute(spec, _with_other_future(columns, int(point), rng), pip)
-        leak = _first_difference(spec, *_until(honest, int(point)), *_until(changed, int(point)))
-        if leak is not None:
-            leaks.append(leak)
+    for point in np.sort(chosen).tolist():
+        for kind in PERTURBATIONS:
+            changed = compute(spec, with_other_future(columns, point, kind, rng), pip)
+            leak = _first_difference(spec, *_until(honest, point), *_until(changed, point))
+            if leak is not None:
+                leaks.append(leak)
+                break
     return LeakReport(len(chosen), tuple(leaks))
 
 
 def _until(rows: FeatureRows, point: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     kept = rows.warm & (rows.index <= point)
     return rows.index[kept], rows.rows[kept]
-
-
-def _with_other_future(columns: QuoteColumns, point: int, rng: np.random.Generator) -> QuoteColumns:
-    """Columns whose quotes after `point` have other prices, spreads, volumes and number."""
-    past, future = columns[: point + 1], columns[point + 1 :]
-    future = future[: max(1, len(future) - int(rng.integers(0, 3)))]
-    n = len(future)
-    factor: F8 = np.exp(np.cumsum(rng.normal(0.0, 1e-3, n)))
-    widening: F8 = np.exp(rng.normal(0.0, 0.5, n))
-    half = 0.5 * (future.ask - future.bid) * widening * factor
-    mid = 0.5 * (future.ask + future.bid) * factor
-    prices = (future.open * factor, future.high * factor, future.low * factor)
-    volume = future.volume * rng.uniform(0.0, 3.0, n) + rng.uniform(0.0, 1.0, n)
-    return concat(
-        [past, QuoteColumns(future.ts, mid - half, mid + half, volume, future.span, *prices)]
-    )

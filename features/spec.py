@@ -1,9 +1,11 @@
 """Feature specs: which columns a row has, in which order, and on which cadence rows come.
 
 A spec is a list of blocks; everything else (columns, state layout, warm-up, fingerprint) follows
-from it. Two specs ship, `core-bar` and `core-tick`: the same 32 columns, with windows that suit
-minutes and single quotes. All columns are relative to price or in pips, so that a model transfers
-between instruments.
+from it. `core-bar` and `core-tick` have the same 32 columns, with windows that suit minutes and
+single quotes; `full-bar` and `full-tick` about twice as many, with microstructure, sessions, closed
+bars of several lengths and candlestick patterns. `cross-bar` and `cross-tick` add the strength of
+the dollar, which takes the tapes of several instruments. All columns are relative to price or in
+pips, so that a model transfers between instruments.
 """
 
 import hashlib
@@ -16,8 +18,9 @@ from numpy.typing import NDArray
 
 from core.errors import BadInput
 from core.types import Cadence
-from features.blocks import N_SAMPLE
-from features.catalogue import BLOCKS, Column
+from features.catalogue import Column, kind_named
+from features.sample import N_SAMPLE
+from features.user import UserFeature
 
 MINUTE_NS = 60_000_000_000
 # Goes up when a kernel changes what a column holds, so that older models refuse newer rows.
@@ -67,6 +70,16 @@ class FeatureSpec(msgspec.Struct, frozen=True):
         return tuple(column.name for column in self.columns)
 
     @property
+    def warmup_ns(self) -> int:
+        """Market time, ns, that columns of closed bars need besides `warmup` samples; often 0."""
+        return max(column.warmup_ns for column in self.columns)
+
+    @property
+    def needs_strength(self) -> bool:
+        """Whether rows need the dollar's strength, see `features.strength`."""
+        return any(block.kind == "strength" for block in self.blocks)
+
+    @property
     def fingerprint(self) -> str:
         """First 16 hex characters of the SHA-256 of the spec's canonical JSON."""
         return _fingerprint(self)
@@ -90,7 +103,7 @@ def make_spec(
     for block in blocks:
         _check(block)
     columns = tuple(
-        column for block in blocks for column in BLOCKS[block.kind].columns(*block.windows)
+        column for block in blocks for column in kind_named(block.kind).columns(*block.windows)
     )
     names = [column.name for column in columns]
     if not names or len(set(names)) < len(names):
@@ -102,9 +115,7 @@ def make_spec(
 
 
 def _check(block: Block) -> None:
-    kind = BLOCKS.get(block.kind)
-    if kind is None:
-        raise BadInput(f"unknown feature block {block.kind!r}; known: {', '.join(BLOCKS)}")
+    kind = kind_named(block.kind)
     if len(block.windows) != kind.n_windows or any(n < 1 for n in block.windows):
         raise BadInput(
             f"feature block {block.kind!r} takes {kind.n_windows} windows of at least 1 sample, "
@@ -120,7 +131,8 @@ class Plan(NamedTuple):
     Attributes
     ----------
     table : int64[blocks, 6]
-        Op, three windows (0 where unused), start of the block's slice of the state, first column.
+        Op, three windows (0 where unused; of a user-defined feature the address of its step, so a
+        plan is of this process only), start of the block's slice of the state, first column.
     n_state : int
         Length of the state: the sample and all blocks' slices.
     """
@@ -134,8 +146,10 @@ def plan_of(spec: FeatureSpec) -> Plan:
     lines = []
     start, column = N_SAMPLE, 0
     for block in spec.blocks:
-        kind = BLOCKS[block.kind]
+        kind = kind_named(block.kind)
         windows = (*block.windows, 0, 0, 0)[:3]
+        if kind.address:
+            windows = (kind.address, kind.size(), 0)
         lines.append((kind.op, *windows, start, column))
         start += kind.size(*block.windows)
         column += len(kind.columns(*block.windows))
@@ -163,13 +177,70 @@ def _core(returns: tuple[int, ...], short: int, long: int, bar: int) -> tuple[Bl
     )
 
 
+def _full(
+    returns: tuple[int, ...],
+    short: int,
+    long: int,
+    horizons: tuple[int, ...],
+    ranges: tuple[int, ...],
+) -> tuple[Block, ...]:
+    return (
+        # Trend.
+        Block("sma", (20,)),
+        Block("sma", (long,)),
+        Block("ema", (12,)),
+        Block("ema", (26,)),
+        Block("macd", (12, 26, 9)),
+        Block("efficiency", (short,)),
+        # Momentum.
+        *(Block("return", (n,)) for n in returns),
+        Block("wilder_rsi", (14,)),
+        *(Block("whole_range", (n,)) for n in ranges),
+        # Volatility.
+        Block("volatility", (short, long)),
+        Block("range_volatility", (60, 20)),
+        Block("bollinger", (20,)),
+        Block("wilder_atr", (14,)),
+        # Microstructure.
+        Block("spread", (long,)),
+        Block("rate", (short, long)),
+        Block("moves", (short,)),
+        Block("quiet"),
+        # Session and calendar.
+        Block("time"),
+        Block("elapsed"),
+        Block("session"),
+        # Closed bars of several lengths, and patterns on closed minutes.
+        *(Block("horizon", (secs,)) for secs in horizons),
+        Block("patterns", (60,)),
+    )
+
+
+_FULL_BAR = _full((1, 5, 15, 30, 60), 20, 60, (300, 900), (1, 60))
+_FULL_TICK = _full((1, 10, 30, 60, 240), 60, 240, (60, 300, 900), (240,))
 _SPECS = {
     spec.name: spec
     for spec in (
         make_spec("core-bar", Cadence.BAR, _core((1, 5, 15, 30, 60), 20, 60, 1)),
         make_spec("core-tick", Cadence.TICK, _core((1, 10, 30, 60, 240), 60, 240, 20)),
+        make_spec("full-bar", Cadence.BAR, _FULL_BAR),
+        make_spec("full-tick", Cadence.TICK, _FULL_TICK),
+        make_spec("cross-bar", Cadence.BAR, (*_FULL_BAR, Block("strength"))),
+        make_spec("cross-tick", Cadence.TICK, (*_FULL_TICK, Block("strength"))),
     )
 }
+
+
+def with_features(spec: FeatureSpec, name: str, *features: UserFeature) -> FeatureSpec:
+    """Return a spec called `name` that has the columns of `spec` and user-defined ones after them.
+
+    Raises
+    ------
+    BadInput
+        When two columns would have one name.
+    """
+    blocks = (*spec.blocks, *(Block(mine.kind) for mine in features))
+    return make_spec(name, spec.cadence, blocks, spec.bar_ns)
 
 
 def spec_named(name: str) -> FeatureSpec:

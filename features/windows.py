@@ -17,6 +17,7 @@ from numba.extending import register_jitable
 from core.columns import F8
 
 
+@register_jitable
 def lag_size(n: int) -> int:
     """State length of `lag_step`."""
     return 2 + n

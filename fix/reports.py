@@ -42,9 +42,10 @@ _KIND_OF_STATUS = {S.REJECTED: K.REJECT, S.CANCELED: K.CANCEL, S.EXPIRED: K.EXPI
 class StatusReport(msgspec.Struct, frozen=True):
     """35=8 with ExecType=I: where the venue says an order stands.
 
-    `request_id` is that of the 35=H it answers, when that had one. `mass_id` is set when it answers
-    35=AF; then `total` reports come, and `last` marks the last. A mass status of no orders is one
-    report with `total` 0 and no client order id.
+    `filled` is in lot steps, and `filled_value` is the sum of lot steps times price ticks, from the
+    average price. `request_id` is that of the 35=H it answers, when that had one. `mass_id` is set
+    when it answers 35=AF; then `total` reports come, and `last` marks the last. A mass status of no
+    orders is one report with `total` 0 and no client order id.
     """
 
     client_order_id: str
@@ -58,6 +59,7 @@ class StatusReport(msgspec.Struct, frozen=True):
     mass_id: str = ""
     total: int = 0
     last: bool = False
+    filled_value: int = 0
 
     def event(self) -> OrderEvent:
         """Return it as an event of the order.
@@ -245,9 +247,11 @@ def _parse_fill(message: Message, table: InstrumentTable, venue: str) -> Fill:
 
 def _parse_status(message: Message, table: InstrumentTable) -> StatusReport:
     absent = message.get(tags.ORD_REJ_REASON) == _UNKNOWN_ORDER_CODE
-    filled = 0
+    filled = value = 0
     if not absent:
-        filled = read_steps(message, tags.CUM_QTY, read_instrument(message, table))
+        terms = read_instrument(message, table)
+        filled = read_steps(message, tags.CUM_QTY, terms)
+        value = round(message.decimal(tags.AVG_PX).scaleb(terms.digits) * filled)
     mass_id = message.get(tags.MASS_STATUS_REQ_ID).decode("latin-1")
     client_order_id = _client_order_id(message)
     return StatusReport(
@@ -262,6 +266,7 @@ def _parse_status(message: Message, table: InstrumentTable) -> StatusReport:
         mass_id=mass_id,
         total=message.integer(tags.TOT_NUM_REPORTS) if mass_id else 0,
         last=message.flag(tags.LAST_RPT_REQUESTED),
+        filled_value=value,
     )
 
 

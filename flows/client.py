@@ -16,7 +16,7 @@ import urllib3
 
 from core.config import Config, PrefectConfig
 from core.errors import NotFound, RecoverableError, Unavailable
-from flows.environment import ROOT, environment
+from flows.environment import ROOT, WORK_POOL, environment
 
 _POLL_SECS = 0.5
 _DEPLOY_SECS = 120
@@ -155,7 +155,7 @@ def deploy_all(config: Config, *, schedules: bool = True) -> list[str]:
         When one could not be created; the message ends with what Prefect said.
     """
     api = PrefectApi(config.prefect)
-    _ensure_pool(api, config.prefect.pool)
+    _ensure_pool(api, WORK_POOL)
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         cwd=ROOT,
@@ -258,7 +258,7 @@ def reconcile(config: Config) -> int:
         Number of runs settled.
     """
     api = PrefectApi(config.prefect)
-    _ensure_pool(api, config.prefect.pool)
+    _ensure_pool(api, WORK_POOL)
     settled = 0
     while lost := _runs(api, {"state": {"type": {"any_": list(_UNFINISHED)}}}):
         for row in lost:

@@ -10,6 +10,8 @@ from core.config import Config
 from core.settings import FILE_VARIABLE, PREFIX, ROOT_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
+WORK_POOL = "tickpath"
+"""Name of the process work pool; `prefect.yaml` has it too."""
 
 
 def absolute(config: Config, root: Path = ROOT) -> Config:

@@ -8,6 +8,7 @@ from core.config import Config
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
 from core.types import Side
 from fix.templates import template_for
+from flows.held_out import tape_starts
 from storage.parquet import TickStore
 from storage.sqlite import Ledger
 from trading.scenarios import Reference, Scenario, compute
@@ -34,7 +35,7 @@ def scenarios(
         config.trading.currency,
         instruments,
         config.risk,
-        _references(TickStore(config.storage.ticks), instruments),
+        _references(config, instruments),
         sorted({*VOLUMES, config.trading.order_lots}),
         _template,
     )
@@ -45,14 +46,16 @@ def scenarios(
     return found
 
 
-def _references(store: TickStore, instruments: InstrumentTable) -> Iterator[Reference]:
-    """Newest stored quote of each instrument."""
-    for symbol in store.symbols():
-        if symbol not in instruments:
-            continue
+def _references(config: Config, instruments: InstrumentTable) -> Iterator[Reference]:
+    """First quote of each tape that the venue is going to play."""
+    store = TickStore(config.storage.ticks)
+    symbols = [symbol for symbol in store.symbols() if symbol in instruments]
+    for symbol, start_ns in tape_starts(config, symbols).items():
         terms = instruments.by_symbol(symbol)
-        quotes = store.read(symbol)
-        yield Reference(terms.id, int(quotes.ts[-1]), terms.to_ticks(float(quotes.ask[-1])))
+        quotes = store.read(symbol, start_ns=start_ns)
+        if len(quotes):
+            ask_ticks = terms.to_ticks(float(quotes.ask[0]))
+            yield Reference(terms.id, int(quotes.ts[0]), ask_ticks)
 
 
 def _template(account: str, instrument: Instrument, side: Side, steps: int) -> bytes:

@@ -3,7 +3,6 @@
 A feed calls its sink directly: no task switch and no queue lie between the wire and the buffer.
 """
 
-import math
 from typing import Protocol
 
 import msgspec
@@ -64,8 +63,3 @@ class Feed(Protocol):
     async def run(self, sink: QuoteSink) -> None:
         """Bring quotes to `sink` until the tape ends or the task is cancelled."""
         ...
-
-
-def is_sound(bid: float, ask: float) -> bool:
-    """Whether the pair may enter the house: finite, positive and not crossed."""
-    return 0.0 < bid <= ask and math.isfinite(ask)

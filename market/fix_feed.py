@@ -1,9 +1,12 @@
 """Live feed: FIX market data (V, then W and X) decoded once to quotes."""
 
+import logging
+
 from core.clock import Clock
 from core.config import FixConfig
 from core.errors import BadInput
 from core.instruments import InstrumentTable
+from core.quotes import is_sound
 from core.types import Quote
 from fix import tags
 from fix.codec import Message
@@ -12,7 +15,9 @@ from fix.market_data import build_subscription, parse_quote
 from fix.session import FixSession
 from fix.store import MemoryStore
 from fix.transport import Backoff, Initiator, Link
-from market.feed import FeedCounters, FeedGap, QuoteSink, is_sound
+from market.feed import FeedCounters, FeedGap, QuoteSink
+
+log = logging.getLogger(__name__)
 
 SENDER_SUFFIX = "-MD"
 
@@ -124,9 +129,14 @@ class FixFeed:
                 return
             self._take(quote)
         elif message.msg_type == tags.MARKET_DATA_REJECT:
-            self.refused[message.text(tags.MD_REQ_ID)] = message.get(tags.TEXT).decode("latin-1")
+            self._note_refusal(message)
         else:
             self._counters.malformed += 1
+
+    def _note_refusal(self, message: Message) -> None:
+        symbol, why = message.text(tags.MD_REQ_ID), message.get(tags.TEXT).decode("latin-1")
+        self.refused[symbol] = why
+        log.error("%s has no quotes, the venue refused the subscription: %s", symbol, why)
 
     def _take(self, quote: Quote) -> None:
         sink = self._sink

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from core.clock import Clock, SystemClock
 from core.columns import QuoteColumns
+from core.quotes import is_sound
 from core.types import Quote
-from market.feed import FeedCounters, QuoteSink, is_sound
+from market.feed import FeedCounters, QuoteSink
 
 _BURST = 256
 """Quotes sent in a row before the event loop gets a turn."""

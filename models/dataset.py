@@ -154,7 +154,7 @@ def build_dataset(
         spec=spec,
         horizon_ns=horizon_ns,
         pip=pip,
-        holdout_start_ns=end - round((end - start) * config.holdout_fraction),
+        holdout_start_ns=holdout_start(start, end, config),
         data_hash=data_hash,
     )
     _refuse_too_little(dataset, config, len(columns), computed.warm)
@@ -187,6 +187,11 @@ def _labels(
         raise BadInput(f"barrier_pips must be greater than zero, not {config.barrier_pips}")
     touched = triple_barrier(columns, index, horizon_ns, pip, costs, config.barrier_pips)
     return replace(labels, up=touched.up)
+
+
+def holdout_start(first_ns: int, last_ns: int, config: TrainingConfig) -> int:
+    """First instant, ns UTC, that a training on quotes from `first_ns` to `last_ns` holds out."""
+    return last_ns - round((last_ns - first_ns) * config.holdout_fraction)
 
 
 def _refuse_not_finite(rows: NDArray[np.float32], spec: FeatureSpec, symbol: str) -> None:

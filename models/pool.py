@@ -1,6 +1,6 @@
 """The models in use, one per instrument, changed by setting one reference."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,6 @@ from core.types import Prediction
 from models.inference.artifact import LoadedModel
 
 Row = NDArray[np.float32]
-Loader = Callable[[str, str], LoadedModel]
 
 
 class _Slot:
@@ -39,21 +38,10 @@ class ModelPool:
     ----------
     symbols : sequence of str
         Symbol of each instrument id.
-    spec_fingerprint : str, optional
-        Fingerprint of the rows that will be scored; models of another spec are refused.
-    loader : callable, optional
-        ``loader(model name, version)`` gives the verified model for `load`.
     """
 
-    def __init__(
-        self,
-        symbols: Sequence[str],
-        spec_fingerprint: str | None = None,
-        loader: Loader | None = None,
-    ) -> None:
+    def __init__(self, symbols: Sequence[str]) -> None:
         self._symbols = tuple(symbols)
-        self._spec_fingerprint = spec_fingerprint
-        self._loader = loader
         self._slots: list[_Slot | None] = [None] * len(self._symbols)
 
     def predict(self, instrument: int, row: Row) -> Prediction | None:
@@ -78,7 +66,7 @@ class ModelPool:
         Raises
         ------
         ArtifactRefused
-            When the model is for another symbol or reads other feature rows.
+            When the model is for another symbol.
         """
         manifest = model.manifest
         if manifest.symbol != self._symbols[instrument]:
@@ -86,22 +74,9 @@ class ModelPool:
                 f"{manifest.model} version {version} is for {manifest.symbol}, "
                 f"not {self._symbols[instrument]}"
             )
-        if self._spec_fingerprint not in (None, manifest.spec_fingerprint):
-            raise ArtifactRefused(
-                f"{manifest.model} version {version} reads feature spec "
-                f"{manifest.spec_fingerprint}, the rows are of {self._spec_fingerprint}"
-            )
         model.version = version
         model.warm()
         self._slots[instrument] = _Slot(model, version, approved)
-
-    def load(self, instrument: int, name: str, version: str, approved: bool) -> LoadedModel:
-        """Fetch a version through the loader and swap it in; raises as loader and `swap` do."""
-        if self._loader is None:
-            raise ArtifactRefused("this pool was built without a loader")
-        model = self._loader(name, version)
-        self.swap(instrument, model, version, approved)
-        return model
 
     def current(self, instrument: int) -> LoadedModel | None:
         """Return the instrument's model, or None."""

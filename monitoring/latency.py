@@ -4,6 +4,7 @@ The histogram has 64 linear buckets in every power of two (relative error under 
 histograms (https://hdrhistogram.org), so that recording is two shifts and one addition.
 """
 
+from array import array
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class LatencyHistogram:
     __slots__ = ("_counts", "max", "total")
 
     def __init__(self) -> None:
-        self._counts = [0] * _BUCKETS
+        self._counts = array("Q", bytes(8 * _BUCKETS))
         self.max = 0
         self.total = 0
 
@@ -47,20 +48,26 @@ class LatencyHistogram:
     @property
     def count(self) -> int:
         """Number of recorded durations."""
-        return sum(self._counts)
+        return int(np.frombuffer(self._counts, np.uint64).sum())
 
     def percentile(self, fraction: float) -> int:
         """Smallest bucket bound under which `fraction` of the samples lie, ns; 0 when empty."""
-        cumulative = np.cumsum(self._counts)
-        if cumulative[-1] == 0:
-            return 0
-        index = int(np.searchsorted(cumulative, fraction * cumulative[-1], side="left"))
-        return min(_upper_bound(index), self.max)
+        return self._percentiles((fraction,))[1][0]
 
     def summary(self) -> LatencySummary:
         """Return the percentiles of what was recorded so far."""
-        p50, p95, p99, p999 = (self.percentile(f) for f in (0.5, 0.95, 0.99, 0.999))
-        return LatencySummary(self.count, p50, p95, p99, p999, self.max)
+        samples, (p50, p95, p99, p999) = self._percentiles((0.5, 0.95, 0.99, 0.999))
+        return LatencySummary(samples, p50, p95, p99, p999, self.max)
+
+    def _percentiles(self, fractions: tuple[float, ...]) -> tuple[int, list[int]]:
+        """Count the samples and find the percentiles over one running sum."""
+        cumulative = np.cumsum(np.frombuffer(self._counts, np.uint64), dtype=np.int64)
+        samples = int(cumulative[-1])
+        if samples == 0:
+            return 0, [0] * len(fractions)
+        wanted = np.array(fractions) * samples
+        indices = np.searchsorted(cumulative, wanted, side="left").tolist()
+        return samples, [min(_upper_bound(index), self.max) for index in indices]
 
 
 def _upper_bound(index: int) -> int:
@@ -83,4 +90,5 @@ class StageLatencies:
 
     def summaries(self) -> dict[str, LatencySummary]:
         """Summaries of the stages that have samples, in walk order."""
-        return {name: h.summary() for name, h in self._histograms.items() if h.count}
+        summaries = {name: h.summary() for name, h in self._histograms.items()}
+        return {name: summary for name, summary in summaries.items() if summary.samples}

@@ -2,25 +2,41 @@
 
 A hole is the first quote of an instrument, a jump of its sequence (the feed lost quotes, or the
 ring overwrote some) or a new feature spec. From there the instrument's quotes are held back while
-a thread reads the stored tape; then the rebuild goes in, followed by what was held.
+a thread reads the stored tape and builds the state; then the rebuild goes in, followed by what was
+held. Where the stored tape ends too long before the first live quote, the rebuild is one from
+nothing, and the instrument is cold until it has warmed up live.
+
+Nothing here grows without bound: the ring and what is held of an instrument overwrite their oldest
+quotes, which are counted, and the inbox is given no more than the ring may hold.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 from core.columns import QuoteColumns
-from core.errors import AppError
 from core.instruments import InstrumentTable
 from core.types import Quote
-from features.spec import FeatureSpec
+from features.engine import FeatureEngine, Prepared
 from market.feed import FeedGap
 from market.ring_buffer import RingBuffer
+from serving.continuity import follows
 from serving.live_features import LiveFeatures, QuoteStore, empty_columns, warmup_quotes
 from trading.events import Event, FeaturesRebuilt
 from trading.inbox import Inbox
 
 log = logging.getLogger(__name__)
+
+
+class _Refill(NamedTuple):
+    """What the thread has read and built."""
+
+    engine: FeatureEngine
+    columns: QuoteColumns
+    state: Prepared
 
 
 class Admission:
@@ -36,11 +52,16 @@ class Admission:
     inbox : Inbox
         The engine's queues.
     capacity : int
-        Quotes that may wait in the ring.
+        Quotes that may wait in the ring, of an instrument that is rebuilt, and in the inbox.
     wake : callable
         Called when something waits.
     tell : callable
         Takes the event of a rebuild.
+
+    Attributes
+    ----------
+    holes : int
+        Rebuilds from nothing because the stored tape ends too early, or cannot be read.
     """
 
     def __init__(
@@ -54,19 +75,27 @@ class Admission:
         tell: Callable[[Event], None],
     ) -> None:
         self._symbols = [row.symbol for row in instruments]
-        self._features = features
+        self.features = features
         self._store = store
         self._inbox = inbox
+        self._capacity = capacity
         self._wake = wake
         self._tell = tell
         self._last_seq: list[int | None] = [None] * len(self._symbols)
-        self._held: dict[int, list[Quote]] = {}
-        self._read: dict[int, QuoteColumns] = {}
+        self._held: dict[int, deque[Quote]] = {}
+        self._read: dict[int, _Refill] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._overwritten_held = 0
         self.ring = RingBuffer(capacity)
         self.gaps = 0
         self.missed = 0
         self.rebuilds = 0
+        self.holes = 0
+
+    @property
+    def overwritten(self) -> int:
+        """Quotes that were lost here because too many waited."""
+        return self.ring.overwritten + self._overwritten_held
 
     def on_quote(self, quote: Quote) -> None:
         """Buffer a quote of the feed."""
@@ -81,26 +110,34 @@ class Admission:
             "%s: %d quotes missed: %s", self._symbols[gap.instrument], gap.missed, gap.reason
         )
 
-    def admit(self, limit: int) -> None:
-        """Move up to `limit` quotes from the ring to the inbox, or aside."""
-        for _ in range(limit):
+    def admit(self) -> None:
+        """Move what the ring holds to the inbox, or aside, so that the inbox knows the newest."""
+        for _ in range(min(len(self.ring), self._capacity - len(self._inbox))):
             quote = self.ring.pop()
-            if quote is None:
-                return
-            self._admit(quote)
+            if quote is not None:
+                self._admit(quote)
 
     def is_rebuilding(self, instrument: int) -> bool:
         """Tell whether the instrument is cold until its rebuild is in."""
         return instrument in self._held
+
+    def is_warm(self, instrument: int) -> bool:
+        """Tell whether the instrument has a row to predict on."""
+        return instrument not in self._held and self.features.is_warm(instrument)
 
     def forget(self, instrument: int) -> None:
         """Treat the next quote as one behind a hole: the spec has changed."""
         self._last_seq[instrument] = None
 
     def rebuild(self, event: FeaturesRebuilt) -> None:
-        """Carry the event out on the features, with the quotes that the thread has read."""
-        columns = self._read.pop(event.instrument, None)
-        self._features.rebuild(event.instrument, empty_columns() if columns is None else columns)
+        """Carry the event out on the features, with what the thread has read."""
+        found = self._read.pop(event.instrument, None)
+        engine = self.features.engine(event.instrument)
+        if found is not None and engine is found.engine:
+            engine.install(event.instrument, found.state)
+        else:  # the spec changed in between; the columns are those that a replay will read
+            columns = empty_columns() if found is None else found.columns
+            self.features.rebuild(event.instrument, columns)
         self.rebuilds += 1
 
     async def close(self) -> None:
@@ -115,46 +152,55 @@ class Admission:
         self._last_seq[instrument] = quote.seq
         held = self._held.get(instrument)
         if held is not None:
+            self._overwritten_held += len(held) == self._capacity
             held.append(quote)
             return
-        engine = self._features.engine(instrument)
+        engine = self.features.engine(instrument)
         if engine is None or (last is not None and quote.seq == last + 1):
             self._inbox.put_quote(quote)
             return
-        self._held[instrument] = [quote]
-        task = asyncio.get_running_loop().create_task(self._refill(quote, engine.spec))
+        self._held[instrument] = deque((quote,), self._capacity)
+        task = asyncio.get_running_loop().create_task(self._refill(quote, engine))
         self._tasks.add(task)
-        task.add_done_callback(self._refilled)
+        task.add_done_callback(partial(self._refilled, instrument))
 
-    def _refilled(self, task: asyncio.Task[None]) -> None:
+    def _refilled(self, instrument: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("features were not rebuilt: %s", error, exc_info=error)
+            self.missed += len(self._held.pop(instrument, ()))
+            self.forget(instrument)  # the next quote tries again
 
-    async def _refill(self, first: Quote, spec: FeatureSpec) -> None:
+    async def _refill(self, first: Quote, engine: FeatureEngine) -> None:
         instrument, before_ns = first.instrument, first.ts_event
-        columns = await asyncio.to_thread(self._read_before, instrument, spec, before_ns)
-        engine = self._features.engine(instrument)
-        if engine is not None and engine.spec is not spec:  # swapped while we read
-            return await self._refill(first, engine.spec)
-        from_ns = int(columns.ts[0]) if len(columns) else before_ns
-        self._read[instrument] = columns
+        while True:
+            found = await asyncio.to_thread(self._read_before, first, engine)
+            current = self.features.engine(instrument)
+            if current is None or current is engine:
+                break
+            engine = current  # swapped while we read
+        from_ns = int(found.columns.ts[0]) if len(found.columns) else before_ns
+        self.holes += not len(found.columns)
+        self._read[instrument] = found
         self._tell(FeaturesRebuilt(0, instrument, from_ns, before_ns))
-        self._release(instrument)
-        return None
+        self._release(first)
 
-    def _release(self, instrument: int) -> None:
-        first, *rest = self._held.pop(instrument)
-        self._last_seq[instrument] = first.seq
-        self._inbox.put_quote(first)
-        for quote in rest:
+    def _release(self, first: Quote) -> None:
+        # If `first` was overwritten meanwhile, what is left shows a jump and begins anew.
+        self._last_seq[first.instrument] = first.seq - 1
+        for quote in self._held.pop(first.instrument):
             self._admit(quote)
         self._wake()
 
-    def _read_before(self, instrument: int, spec: FeatureSpec, before_ns: int) -> QuoteColumns:
-        symbol = self._symbols[instrument]
+    def _read_before(self, first: Quote, engine: FeatureEngine) -> _Refill:
+        """Read and build in a thread; whatever fails there leaves the instrument cold."""
+        symbol, columns = self._symbols[first.instrument], empty_columns()
         try:
-            return warmup_quotes(self._store, symbol, spec, before_ns)
-        except (AppError, OSError) as error:
+            stored = warmup_quotes(self._store, symbol, engine.spec, first.ts_event)
+            if follows(stored, first.ts_event, engine.spec):
+                columns = stored
+            else:
+                log.warning("%s: stored tape ends too early, warming up from nothing", symbol)
+        except Exception as error:  # noqa: BLE001 - a tape that cannot be read is no tape
             log.error("%s: stored tape cannot be read, warming up from nothing: %s", symbol, error)
-            return empty_columns()
+        return _Refill(engine, columns, engine.prepare(first.instrument, columns))

@@ -1,4 +1,9 @@
-"""The engine's turn on the event loop: reports, then commands, then quotes, drained in one go."""
+"""The engine's turn on the event loop: reports, then commands, then quotes.
+
+Reports and commands are drained in one go. Quotes are taken in batches, so that the loop is not
+held by a burst; since all that wait are known to the inbox, only the newest of each instrument
+walks to a decision.
+"""
 
 import asyncio
 import logging
@@ -7,9 +12,10 @@ from collections.abc import Callable
 
 from core.clock import Clock
 from core.errors import AppError, JournalError
+from core.types import TradingState
 from serving.admission import Admission
 from trading.engine import TradingEngine
-from trading.events import Event, OrderEventIn, QuoteIn, Timer
+from trading.events import Event, OrderEventIn, QuoteIn, SetTradingState, Timer
 from trading.inbox import Inbox
 from trading.journal import FileJournal
 from trading.pipeline import Submission
@@ -31,6 +37,13 @@ class LiveLoop:
         Read when an event is taken.
     journal : FileJournal
         Synced in a thread behind the engine, at most one sync at a time.
+
+    Attributes
+    ----------
+    events : int
+        Events given to the engine.
+    failures : int
+        Events and turns that broke in a way nobody foresaw.
     """
 
     def __init__(self, clock: Clock, journal: FileJournal) -> None:
@@ -44,7 +57,14 @@ class LiveLoop:
         self._syncing: asyncio.Future[None] | None = None
         self._after_report: list[Callable[[OrderEventIn], None]] = []
         self._after_drain: list[Callable[[], None]] = []
+        self._report_lost = False
         self.events = 0
+        self.failures = 0
+
+    @property
+    def booked(self) -> bool:
+        """True while every report that was processed is in the book and in the journal."""
+        return self._journal.healthy and not self._report_lost
 
     @property
     def journal_healthy(self) -> bool:
@@ -83,14 +103,24 @@ class LiveLoop:
         self.inbox.put_command(event)
         self.wake()
 
+    def halt(self, reason: str) -> None:
+        """Have trading halted, unless it is already."""
+        engine = self._engine
+        if engine is None or engine.account.states.state is not TradingState.HALTED:
+            self.tell(SetTradingState(0, TradingState.HALTED, reason, "live"))
+
     def drain(self) -> None:
-        """Process everything that waits, now."""
+        """Process all reports and commands that wait and a batch of quotes, now; never raises."""
         if self._admission is not None:
-            self._admission.admit(BATCH)
-        self.inbox.drain(self._process)
-        for hear in self._after_drain:
-            hear()
+            self._admission.admit()
+        self.inbox.drain(self._process, BATCH)
+        while self.inbox.urgent:
+            self.inbox.drain(self._process, BATCH)
         self._sync_behind()
+        for hear in self._after_drain:
+            self._call(hear)
+        if len(self.inbox) or (self._admission is not None and len(self._admission.ring)):
+            self.wake()
 
     async def run_timer(self) -> None:
         """Let time pass for the engine, until cancelled."""
@@ -98,8 +128,22 @@ class LiveLoop:
             await asyncio.sleep(TIMER_SECS)
             self.tell(Timer(0))
             self.drain()
-            if self._engine is not None:
-                self._engine.top_up_ids()
+            await self._top_up()
+
+    async def _top_up(self) -> None:
+        """Reserve decision ids ahead; the sync runs in a thread, and only then are they used."""
+        if self._engine is None or not self._journal.healthy:
+            return
+        ids = self._engine.decision_ids
+        end = ids.reserve_ahead()
+        if not end:
+            return
+        try:
+            await self._loop.run_in_executor(None, self._journal.sync)
+        except JournalError as error:
+            log.critical("journal: %s", error)
+        else:
+            ids.granted(end)
 
     async def settle(self) -> None:
         """Wait for a sync that is under way."""
@@ -109,33 +153,55 @@ class LiveLoop:
     def _turn(self) -> None:
         self._scheduled = False
         self.drain()
-        if self._admission is not None and len(self._admission.ring):
-            self.wake()
 
     def _process(self, event: Event) -> None:
         if self._engine is None:
             return
         self.events += 1
         if type(event) is QuoteIn:
-            self._engine.process(event)
+            self._guarded(self._engine, event)
         elif type(event) is OrderEventIn:
-            self._engine.process(event)
+            self._guarded(self._engine, event)
             for hear in self._after_report:
-                hear(event)
+                self._call(hear, event)
         else:
             self._process_command(self._engine, event)
+
+    def _call(self, hear: Callable[..., None], *arguments: object) -> None:
+        """Tell a listener; what it raises must not end the turn, nor the timer's task with it."""
+        try:
+            hear(*arguments)
+        except Exception as error:
+            self.failures += 1
+            log.critical("a listener of the turn failed: %s", error, exc_info=error)
+
+    def _guarded(self, engine: TradingEngine, event: Event) -> None:
+        """Process an event that nobody waits for; whatever it breaks, trading halts."""
+        try:
+            engine.process(event)
+        except Exception as error:  # noqa: BLE001 - told with its trace by `_broke`
+            self._report_lost |= type(event) is OrderEventIn
+            self._broke(engine, event, error)
+
+    def _broke(self, engine: TradingEngine, event: Event, error: Exception) -> None:
+        self.failures += 1
+        log.critical("%s failed, trading halts", type(event).__name__, exc_info=error)
+        if type(event) is not SetTradingState:
+            self.halt(f"{type(event).__name__} failed: {error}")
 
     def _process_command(self, engine: TradingEngine, event: Event) -> None:
         outcome = self._outcomes.popleft()
         try:
             result = engine.process(event)
-        except AppError as error:
-            if outcome is None:
+        except Exception as error:  # noqa: BLE001 - the caller hears of it
+            if not isinstance(error, AppError):
+                self._broke(engine, event, error)
+            elif outcome is None:
                 log.error("%s was not carried out: %s", type(event).__name__, error)
-            elif not outcome.cancelled():
+            if outcome is not None and not outcome.done():
                 outcome.set_exception(error)
             return
-        if outcome is not None and not outcome.cancelled():
+        if outcome is not None and not outcome.done():
             outcome.set_result(result)
 
     def _sync_behind(self) -> None:
@@ -150,5 +216,6 @@ class LiveLoop:
             log.critical("journal: %s", error)
             self.tell(Timer(0))  # so that the engine sees it now, and halts
         elif error is not None:
-            raise error
+            log.critical("journal: the sync failed: %s", error, exc_info=error)
+            return  # the next turn tries again
         self._sync_behind()

@@ -17,8 +17,6 @@ from features.engine import FeatureEngine
 from features.spec import FeatureSpec
 from trading.ports import Row
 
-# Recursive indicators need ten times their length to wash out the seed.
-WARMUP_FACTOR = 10
 _FIRST_LOOK_NS = 3_600_000_000_000
 
 
@@ -62,6 +60,11 @@ class LiveFeatures:
         self._serving[instrument] = engine
         return True
 
+    def is_warm(self, instrument: int) -> bool:
+        """Say whether the instrument has an engine with enough samples."""
+        engine = self._serving[instrument]
+        return engine is not None and engine.is_warm(instrument)
+
     def engine(self, instrument: int) -> FeatureEngine | None:
         """Engine of the instrument, None while no model serves it."""
         return self._serving[instrument]
@@ -86,22 +89,30 @@ class LiveFeatures:
 def warmup_quotes(
     store: QuoteStore, symbol: str, spec: FeatureSpec, before_ns: int
 ) -> QuoteColumns:
-    """Read enough stored quotes before `before_ns` to wash out every recursive seed.
+    """Read enough stored quotes before `before_ns` to be warm.
 
-    The stretch read grows until it holds ten warm-ups of samples or all that is stored, since
-    nights and week-ends leave holes that no fixed stretch of time would bridge.
+    The spec's warm-up has the washing out of recursive seeds in it; one sample more is read, since
+    the first and the last bar may be cut. The stretch read grows until it holds that many samples
+    or all that is stored, since nights and week-ends leave holes that no fixed stretch of time
+    would bridge.
     """
-    wanted = WARMUP_FACTOR * spec.warmup
+    wanted = spec.warmup + 2
     look = max(_FIRST_LOOK_NS, wanted * spec.bar_ns if spec.cadence is Cadence.BAR else 0)
     kept = -1
     while True:
         columns = store.read(symbol, max(0, before_ns - look), before_ns)
-        if samples(columns, spec) >= wanted or look > before_ns:
+        enough = samples(columns, spec) >= wanted and minutes(columns) >= spec.warmup_ns / 60e9
+        if enough or look > before_ns:
             return columns
         if len(columns) == kept and kept > 0:
             look *= 8
         kept = len(columns)
         look *= 4
+
+
+def minutes(columns: QuoteColumns) -> int:
+    """Count the minutes with a quote: columns of closed bars need market time, not samples."""
+    return len(np.unique(columns.ts // 60_000_000_000))
 
 
 def samples(columns: QuoteColumns, spec: FeatureSpec) -> int:

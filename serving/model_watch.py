@@ -15,6 +15,7 @@ import msgspec
 
 from core.errors import AppError, NotFound, Unavailable
 from models.inference.artifact import LoadedModel, load_verified
+from models.manifest import model_name
 from registry.loading import RegisteredVersion
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,15 @@ class ModelWatch:
         Symbols to serve; the model of a symbol is called ``direction-<symbol>``.
     swap : callable
         Awaited with (symbol, model, version); raises ArtifactRefused when it will not take it.
+
+    Attributes
+    ----------
+    serving : dict of str to RegisteredVersion
+        Version that serves each symbol.
+    refused : dict of str to str
+        Why the newest version of a symbol is not served.
+    refusals, failures : int
+        Polls of a symbol that ended in a refusal; polls that broke.
     """
 
     def __init__(
@@ -62,6 +72,8 @@ class ModelWatch:
         self.refused: dict[str, str] = {}
         self.reachable = False
         self.swaps = 0
+        self.refusals = 0
+        self.failures = 0
         self._absent: set[str] = set()
         self._round = 0
 
@@ -70,7 +82,7 @@ class ModelWatch:
         for symbol in self._symbols:
             try:
                 kept = await asyncio.to_thread(self._read_kept, symbol)
-            except AppError as error:
+            except (AppError, OSError) as error:
                 log.warning("local copy of the model of %s is not used: %s", symbol, error)
                 continue
             if kept is not None:
@@ -79,7 +91,11 @@ class ModelWatch:
     async def poll_forever(self, poll_secs: float) -> None:
         """Poll until cancelled."""
         while True:
-            await self.poll()
+            try:
+                await self.poll()
+            except Exception as error:  # a poll that breaks must not be the last one
+                self.failures += 1
+                log.critical("models were not looked at: %s", error, exc_info=error)
             await asyncio.sleep(poll_secs)
 
     async def poll(self) -> None:
@@ -98,7 +114,7 @@ class ModelWatch:
                     log.warning("registry is away, models stay as they are: %s", error)
                 self.reachable = False
                 return
-            except AppError as error:
+            except (AppError, OSError) as error:
                 self._refuse(symbol, str(error))
 
     async def _poll_symbol(self, symbol: str) -> None:
@@ -129,6 +145,7 @@ class ModelWatch:
         if self.refused.get(symbol) != why:
             log.error("model of %s is refused, the last good one stays: %s", symbol, why)
         self.refused[symbol] = why
+        self.refusals += 1
 
     def _kept_file(self, symbol: str) -> Path:
         return self._home / model_name(symbol) / "serving.json"
@@ -149,11 +166,6 @@ class ModelWatch:
         except msgspec.DecodeError as error:
             raise NotFound(f"{file} cannot be read: {error}") from None
         return self._obtain(version), version
-
-
-def model_name(symbol: str) -> str:
-    """Name of a symbol's model in the registry."""
-    return f"direction-{symbol}"
 
 
 def _same(new: RegisteredVersion, old: RegisteredVersion | None) -> bool:

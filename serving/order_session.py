@@ -14,9 +14,11 @@ from trading.events import OrderEventIn, SessionChanged, SetTradingState
 from trading.reconciliation import (
     Action,
     BecomeReady,
+    BookReport,
     HaltTrading,
     Reconciliation,
     ReconciliationState,
+    RequestOpenOrders,
     RequestPositions,
     RequestStatus,
 )
@@ -45,12 +47,13 @@ class OrderSession:
         self._feed: FixFeed | None = None
         self._reconciliation: Reconciliation | None = None
         self.losses = 0
+        self.inferred_fills = 0
 
     def attach(self, broker: FixBroker, feed: FixFeed, reconciliation: Reconciliation) -> None:
         """Give the session what it joins."""
         self._broker, self._feed, self._reconciliation = broker, feed, reconciliation
         self._live.after_report(self._booked)
-        self._live.after_drain(broker.commit)
+        self._live.after_drain(self._commit)
 
     @property
     def ready(self) -> bool:
@@ -66,6 +69,25 @@ class OrderSession:
     def state(self) -> str:
         """How far the agreement with the venue has come."""
         return "" if self._reconciliation is None else self._reconciliation.state.value
+
+    @property
+    def feed(self) -> FixFeed | None:
+        """Source of market data."""
+        return self._feed
+
+    def recheck(self) -> None:
+        """Ask the venue again after a mismatch, because a human is about to enable trading.
+
+        Nothing is sent before ours and the venue's view agree; if they do not, trading halts again.
+        """
+        if self._reconciliation is None:
+            return
+        self._live.drain()
+        actions = self._reconciliation.on_enabled()
+        if actions:
+            log.info("comparing with the venue again")
+            self._live.tell(SessionChanged(0, ready=False, reason="comparing with the venue"))
+            self._do(actions)
 
     # --- trading.brokers.fix.BrokerListener ---
 
@@ -88,6 +110,13 @@ class OrderSession:
         self._live.inbox.put_report(event)
         self._live.wake()
 
+    def on_status(self, report: StatusReport) -> None:
+        """Compare what is filled, then queue what the answer tells of the order."""
+        self._live.drain()
+        if self._reconciliation is not None:
+            self._do(self._reconciliation.on_status(report))
+        self.on_event(report.event())
+
     def on_positions(self, steps: dict[int, int]) -> None:
         """Compare with ours once everything before the answer is booked."""
         self._live.drain()
@@ -95,8 +124,16 @@ class OrderSession:
             self._do(self._reconciliation.on_positions(steps))
 
     def on_mass_status(self, open_orders: list[StatusReport]) -> None:
-        """Tell of orders that the venue works and we do not know; nothing asks for this yet."""
-        log.info("venue works %d orders", len(open_orders))
+        """Look for orders that the venue works and we do not."""
+        self._live.drain()
+        if self._reconciliation is not None:
+            names = [report.client_order_id for report in open_orders]
+            self._do(self._reconciliation.on_open_orders(names))
+
+    def _commit(self) -> None:
+        """Let go of reports that are booked; one that is not must come again after a restart."""
+        if self._broker is not None and self._live.booked:
+            self._broker.commit()
 
     async def ask_again(self) -> None:
         """Repeat what the venue has not answered, until cancelled."""
@@ -125,8 +162,14 @@ class OrderSession:
         match action:
             case RequestStatus(order):
                 broker.request_status(order)
+            case RequestOpenOrders():
+                broker.request_mass_status()
             case RequestPositions():
                 broker.request_positions()
+            case BookReport(event):
+                self.inferred_fills += 1
+                log.critical("%s: %s", event.client_order_id, event.reason)
+                self._live.inbox.put_report(event)
             case BecomeReady():
                 broker.set_reconciled()
                 self._live.tell(SessionChanged(0, ready=True, reason="reconciled"))

@@ -67,6 +67,11 @@ class Outlets:
         """Rows that did not reach the ledger because its buffer was full."""
         return self._writer.dropped
 
+    @property
+    def write_failures(self) -> int:
+        """Batches that the ledger did not take at the first try."""
+        return self._writer.failures
+
     def hear(self, output: Output) -> None:
         """Pass one output on."""
         if isinstance(output, Decision):

@@ -87,15 +87,27 @@ class Platform(Protocol):
     async def set_trading_state(
         self, state: TradingState, reason: str, scope: str = "global"
     ) -> StateView:
-        """Change what the engine may do in one scope; raises BadInput for a malformed scope."""
+        """Change what the engine may do in one scope.
+
+        Raises
+        ------
+        core.errors.BadInput
+            For a malformed scope.
+        core.errors.Unavailable
+            When trading is to be enabled and a background task has died.
+        """
         ...
 
     def show(self, order: Order) -> OrderView:
         """Show one order."""
         ...
 
-    def orders(self) -> list[OrderView]:
-        """All orders of the journal, oldest first."""
+    def orders(self, limit: int, before: str = "") -> list[OrderView]:
+        """At most `limit` orders of the journal, newest first.
+
+        With `before`, a client order id, those that are older than it; raises NotFound when there
+        is no such order.
+        """
         ...
 
     def order(self, client_order_id: str) -> OrderView:

@@ -7,20 +7,23 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from core.config import Config
-from core.errors import Conflict, NotFound
+from core.errors import BadInput, Conflict, NotFound, Unavailable
 from core.instruments import Instrument, InstrumentTable
-from core.types import Order, Refused, TradingState
+from core.types import Order, OrderType, Refused, TradingState
 from models.pool import ModelPool
 from monitoring.latency import LatencySummary
 from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.live import LiveLoop
+from serving.measures import Measures
 from serving.metrics import PlatformCollector, registry_of, render
 from serving.model_watch import ModelWatch
 from serving.order_session import OrderSession
 from serving.outlets import Outlets
 from serving.ports import OrderRequest
+from serving.recorder import Recorder
 from serving.stream import Hub
+from serving.tasks import BackgroundTasks
 from serving.views import (
     ModelView,
     OrderView,
@@ -30,6 +33,7 @@ from serving.views import (
     ScenarioView,
     StateView,
     order_view,
+    state_view,
 )
 from trading.engine import TradingEngine
 from trading.events import CancelOrder, SetTradingState, SubmitOrder
@@ -56,6 +60,8 @@ class Runtime:
         outlets: Outlets,
         hub: Hub,
         recording: Path,
+        recorder: Recorder,
+        tasks: BackgroundTasks,
     ) -> None:
         self.config = config
         self.engine = engine
@@ -67,10 +73,15 @@ class Runtime:
         self.admission = admission
         self.outlets = outlets
         self.recording = recording
+        self.recorder = recorder
+        self.tasks = tasks
         self._instruments = instruments
         self._pool = pool
+        measures = Measures(
+            engine, live, admission, watch, session, decider, outlets, hub, recorder, tasks
+        )
         self._collector: CollectorRegistry = registry_of(
-            PlatformCollector(self._counters, self._gauges, self.latencies)
+            PlatformCollector(measures.counters, self._gauges, self.latencies)
         )
 
     # --- orders ---
@@ -81,6 +92,7 @@ class Runtime:
         steps = terms.to_steps(request.lots)
         if terms.to_lots(steps) != request.lots:
             return _off_step(terms, request.lots, steps)
+        _refuse_odd_limit(terms, request)
         event = SubmitOrder(
             0,
             request.key,
@@ -111,9 +123,16 @@ class Runtime:
         """Show one order."""
         return order_view(order, self._instruments)
 
-    def orders(self) -> list[OrderView]:
-        """All orders of the journal, oldest first."""
-        return [self.show(order) for order in self.engine.account.book.orders()]
+    def orders(self, limit: int, before: str = "") -> list[OrderView]:
+        """Newest orders of the journal, newest first; those before one, to read on from it."""
+        held = self.engine.account.book.orders()
+        end = len(held)
+        if before:
+            order = self.engine.account.book.get(before)
+            if order is None:
+                raise NotFound(f"no order {before!r}")
+            end = held.index(order)
+        return [self.show(order) for order in reversed(held[max(0, end - limit) : end])]
 
     def order(self, client_order_id: str) -> OrderView:
         """One order; raises NotFound."""
@@ -161,14 +180,21 @@ class Runtime:
     async def set_trading_state(
         self, state: TradingState, reason: str, scope: str = GLOBAL
     ) -> StateView:
-        """Change what the engine may do."""
+        """Change what the engine may do; to enable, ours and the venue's view must agree.
+
+        After a mismatch they are compared anew, and nothing is sent before they agree.
+        """
+        if state is not TradingState.HALTED and scope == GLOBAL:
+            if self.tasks.dead:
+                names = ", ".join(self.tasks.dead)
+                raise Unavailable(f"background tasks have ended, start serving again: {names}")
+            self.session.recheck()
         await self.live.command(SetTradingState(0, state, reason, "api", scope))
         return self.trading_state()
 
     def trading_state(self) -> StateView:
         """Show what the engine may do now."""
-        states = self.engine.account.states
-        return StateView(states.state, states.reason)
+        return state_view(self.engine.account.states)
 
     # --- models ---
 
@@ -206,8 +232,10 @@ class Runtime:
             "a quote": any(marks.quote(row.id) for row in self._instruments),
             "order session": self.session.ready,
             "a model": any(self._pool.current(row.id) for row in self._instruments),
+            "warm features": any(self.admission.is_warm(row.id) for row in self._instruments),
         }
         waiting = [name for name, ok in missing.items() if not ok]
+        waiting += [f"task {name}: {why}" for name, why in self.tasks.dead.items()]
         return ReadyView(not waiting, waiting)
 
     @property
@@ -226,23 +254,6 @@ class Runtime:
         """Prometheus text."""
         return render(self._collector)
 
-    def _counters(self) -> dict[str, float]:
-        admission, outlets = self.admission, self.outlets
-        return {
-            "events": self.live.events,
-            "quotes_missed": admission.missed,
-            "quotes_overwritten": admission.ring.overwritten,
-            "feature_rebuilds": admission.rebuilds,
-            **{f"decisions_{k.lower()}": v for k, v in outlets.decisions.items()},
-            "decision_requests": self.decider.answered,
-            "orders_denied": outlets.denied,
-            "fills": outlets.fills,
-            "ledger_rows_dropped": outlets.dropped,
-            "stream_messages_dropped": self.hub.dropped,
-            "model_swaps": self.watch.swaps,
-            "listener_errors": self.engine.listener_errors,
-        }
-
     def _gauges(self) -> dict[str, float]:
         state = self.engine.account.states.state
         equity = self.engine.account.portfolio.equity()
@@ -250,6 +261,9 @@ class Runtime:
             "ready": self.readiness().ready,
             "trading_active": state is TradingState.ACTIVE,
             "journal_healthy": self.engine_journal_healthy,
+            "recording": not self.recorder.failed,
+            "models_refused": len(self.watch.refused),
+            "symbols_refused": len(self.session.feed.refused) if self.session.feed else 0,
             "registry_reachable": self.watch.reachable,
             "orders_open": self.engine.account.book.open_count,
             "stream_clients": len(self.hub),
@@ -259,6 +273,13 @@ class Runtime:
 
 def _money(amount: Decimal | None) -> str:
     return "" if amount is None else str(amount.quantize(_CENT))
+
+
+def _refuse_odd_limit(terms: Instrument, request: OrderRequest) -> None:
+    if (request.type is OrderType.LIMIT) != (request.limit is not None):
+        raise BadInput("a LIMIT order needs a limit, and a MARKET order takes none")
+    if request.limit is not None and terms.to_price(terms.to_ticks(request.limit)) != request.limit:
+        raise BadInput(f"limit {request.limit} is not a multiple of {terms.tick_size}")
 
 
 def _off_step(terms: Instrument, lots: Decimal, steps: int) -> Refused:

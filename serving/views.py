@@ -4,6 +4,7 @@ import msgspec
 
 from core.instruments import InstrumentTable
 from core.types import Decision, Fill, Order, TradingState
+from trading.trading_state import GLOBAL, TradingStates
 
 
 class OrderView(msgspec.Struct, frozen=True):
@@ -90,11 +91,19 @@ class ScenarioView(msgspec.Struct, frozen=True):
     reason: str
 
 
-class StateView(msgspec.Struct, frozen=True):
-    """What the engine may do now, and why."""
+class ScopeView(msgspec.Struct, frozen=True):
+    """State of one account, strategy or symbol, and why."""
 
     state: TradingState
     reason: str
+
+
+class StateView(msgspec.Struct, frozen=True):
+    """What the engine may do now, and why; `scopes` holds what was set beside the global state."""
+
+    state: TradingState
+    reason: str
+    scopes: dict[str, ScopeView] = {}
 
 
 class ReadyView(msgspec.Struct, frozen=True):
@@ -115,6 +124,12 @@ class DroppedMessage(msgspec.Struct, frozen=True, tag_field="type", tag="dropped
     """Told to a slow client: how many messages it has missed since it was last told."""
 
     count: int
+
+
+def state_view(states: TradingStates) -> StateView:
+    """Show the global state and every other scope that was set."""
+    scopes = {name: ScopeView(*found) for name, found in states.scopes().items() if name != GLOBAL}
+    return StateView(states.state, states.reason, scopes)
 
 
 def order_view(order: Order, instruments: InstrumentTable) -> OrderView:

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import NamedTuple
 
 from core.clock import Clock, SystemClock
 from core.config import Config, FixConfig
@@ -27,9 +27,11 @@ from serving.live_features import LiveFeatures
 from serving.model_watch import ModelWatch, Registry
 from serving.order_session import OrderSession
 from serving.outlets import Outlets, Row, ledger_sink
+from serving.recorder import Recorder
 from serving.runtime import Runtime
-from serving.scenario_rows import scenario_table, templates_of
+from serving.scenario_rows import follow_scenarios, scenario_table, templates_of
 from serving.stream import Hub
+from serving.tasks import BackgroundTasks
 from storage.batch_writer import BatchWriter
 from storage.parquet import TickStore
 from storage.sqlite import Ledger
@@ -39,6 +41,7 @@ from trading.events import ModelSwapped
 from trading.journal import FileJournal
 from trading.reconciliation import Reconciliation
 from trading.recording import SessionHeader, SessionWriter
+from trading.scenarios import ScenarioTable
 
 log = logging.getLogger(__name__)
 
@@ -81,15 +84,22 @@ class Models:
             self._admission.forget(event.instrument)
 
 
-class _Recorder:
-    """Passes events to the recording once there is one."""
+class _Stores(NamedTuple):
+    """What outlives the process."""
 
-    def __init__(self) -> None:
-        self.writer: SessionWriter | None = None
+    homes: Homes
+    journal: FileJournal
+    ledger: Ledger
+    writer: BatchWriter[Row]
 
-    def write(self, event: Any) -> None:
-        if self.writer is not None:
-            self.writer.write(event)
+
+class _Scoring(NamedTuple):
+    """Everything between a quote and a prediction."""
+
+    features: LiveFeatures
+    admission: Admission
+    pool: ModelPool
+    models: Models
 
 
 @asynccontextmanager
@@ -113,95 +123,132 @@ async def open_runtime(
         When another process has the account's FIX session.
     """
     clock = clock or SystemClock()
-    homes = homes_of(config)
     async with AsyncExitStack() as stack:
-        journal = FileJournal(homes.journal, strict=config.trading.strict_sync)
-        stack.callback(journal.close)
-        ledger = Ledger(config.storage.ledger)
-        stack.callback(ledger.close)
-        writer: BatchWriter[Row] = BatchWriter(ledger_sink(ledger), alert=log.error, name="ledger")
-        writer.start()
-        stack.callback(writer.close)
-        live = LiveLoop(clock, journal)
-        features = LiveFeatures(instruments)
+        stores = _open_stores(config, stack)
+        live = LiveLoop(clock, stores.journal)
         await asyncio.to_thread(kernel.prepare)
-        store = TickStore(config.storage.ticks)
-        admission = Admission(
-            instruments,
-            features,
-            store,
-            live.inbox,
-            config.market.ring_capacity,
-            live.wake,
-            live.tell,
-        )
-        stack.push_async_callback(admission.close)
-        pool = ModelPool([row.symbol for row in instruments])
-        models = Models(instruments, pool, features, admission, live)
+        scoring = _scoring(config, instruments, live)
+        stack.push_async_callback(scoring.admission.close)
         session = OrderSession(live)
-        broker = _broker(config, homes, instruments, clock, session, stack)
-        recorder = _Recorder()
-        scenarios = scenario_table(ledger, config, instruments)
+        broker = _broker(config, stores.homes, instruments, clock, session, stack)
+        recorder = Recorder()
+        scenarios = scenario_table(stores.ledger, config, instruments)
         broker.load_templates(templates_of(scenarios))
-        engine = TradingEngine(
-            trading=config.trading,
-            decision=config.decision,
-            risk=config.risk,
-            costs=config.costs,
-            instruments=instruments,
-            features=features,
-            predictor=pool,
-            broker=broker,
-            journal=journal,
-            scenarios=scenarios,
-            rebuild=admission.rebuild,
-            swap_model=models.carry_out,
-            recorder=recorder.write,
-        )
-        live.attach(engine, admission)
-        _recover(engine, journal, clock)
-        recorder.writer = _record(config, homes, engine, journal, instruments, clock)
-        stack.callback(recorder.writer.close)
+        engine = _engine(config, instruments, stores, scoring, broker, scenarios, recorder)
+        live.attach(engine, scoring.admission)
+        _recover(engine, stores.journal, clock)
+        recorder.writer = _record(config, stores, engine, instruments, clock)
+        stack.callback(recorder.close)
+        tasks = BackgroundTasks(stack, live.halt)
         feed = FixFeed(config.fix, instruments, _symbols(config), clock, _backoff(config.fix))
-        session.attach(broker, feed, Reconciliation(engine.account.book, engine.account.portfolio))
+        account = engine.account
+        session.attach(broker, feed, Reconciliation(account.book, account.portfolio))
         hub = Hub(config.serving.stream_queue)
-        outlets = Outlets(instruments, hub, writer, engine.account.marks, clock)
+        outlets = Outlets(instruments, hub, stores.writer, account.marks, clock)
         engine.subscribe(outlets.hear)
-        watch = ModelWatch(
-            registry or RegistryReader(config.mlflow, homes.models),
-            homes.models,
-            _symbols(config),
-            models.swap,
-        )
-        decider = LiveDecider(
-            instruments=instruments,
-            features=features,
-            predictor=pool,
-            marks=engine.account.marks,
-            admission=admission,
-            clock=clock,
-            costs=config.costs,
-            policy=config.decision,
-            prefix=f"R{clock.now_ns():x}-",
-        )
+        watch = _watch(config, stores.homes, registry, scoring.models)
         await watch.restore()
         await watch.poll()
+        follow = follow_scenarios(stores.ledger, config, instruments, scenarios, broker)
+        tasks.run("scenarios", follow)
         stack.push_async_callback(live.settle)
-        await _start(stack, config, live, session, watch, feed, broker, admission, recorder)
+        _start(
+            stack, tasks, config, live, session, watch, feed, broker, scoring.admission, recorder
+        )
         yield Runtime(
             config=config,
             instruments=instruments,
             engine=engine,
             live=live,
-            admission=admission,
-            pool=pool,
+            admission=scoring.admission,
+            pool=scoring.pool,
             watch=watch,
             session=session,
-            decider=decider,
+            decider=_decider(config, instruments, scoring, engine, clock),
             outlets=outlets,
             hub=hub,
             recording=recorder.writer.path,
+            recorder=recorder,
+            tasks=tasks,
         )
+
+
+def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:
+    homes = homes_of(config)
+    journal = FileJournal(homes.journal, strict=config.trading.strict_sync)
+    stack.callback(journal.close)
+    ledger = Ledger(config.storage.ledger)
+    stack.callback(ledger.close)
+    writer: BatchWriter[Row] = BatchWriter(ledger_sink(ledger), alert=log.error, name="ledger")
+    writer.start()
+    stack.callback(writer.close)
+    return _Stores(homes, journal, ledger, writer)
+
+
+def _scoring(config: Config, instruments: InstrumentTable, live: LiveLoop) -> _Scoring:
+    features = LiveFeatures(instruments)
+    admission = Admission(
+        instruments,
+        features,
+        TickStore(config.storage.ticks),
+        live.inbox,
+        config.market.ring_capacity,
+        live.wake,
+        live.tell,
+    )
+    pool = ModelPool([row.symbol for row in instruments])
+    return _Scoring(features, admission, pool, Models(instruments, pool, features, admission, live))
+
+
+def _engine(
+    config: Config,
+    instruments: InstrumentTable,
+    stores: _Stores,
+    scoring: _Scoring,
+    broker: FixBroker,
+    scenarios: ScenarioTable,
+    recorder: Recorder,
+) -> TradingEngine:
+    return TradingEngine(
+        trading=config.trading,
+        decision=config.decision,
+        risk=config.risk,
+        costs=config.costs,
+        instruments=instruments,
+        features=scoring.features,
+        predictor=scoring.pool,
+        broker=broker,
+        journal=stores.journal,
+        scenarios=scenarios,
+        rebuild=scoring.admission.rebuild,
+        swap_model=scoring.models.carry_out,
+        recorder=recorder.write,
+    )
+
+
+def _watch(config: Config, homes: Homes, registry: Registry | None, models: Models) -> ModelWatch:
+    reader = registry or RegistryReader(config.mlflow, homes.models)
+    return ModelWatch(reader, homes.models, _symbols(config), models.swap)
+
+
+def _decider(
+    config: Config,
+    instruments: InstrumentTable,
+    scoring: _Scoring,
+    engine: TradingEngine,
+    clock: Clock,
+) -> LiveDecider:
+    return LiveDecider(
+        instruments=instruments,
+        features=scoring.features,
+        predictor=scoring.pool,
+        marks=engine.account.marks,
+        admission=scoring.admission,
+        clock=clock,
+        costs=config.costs,
+        policy=config.decision,
+        prefix=f"R{clock.now_ns():x}-",
+    )
 
 
 def _symbols(config: Config) -> tuple[str, ...]:
@@ -248,8 +295,8 @@ def _recover(engine: TradingEngine, journal: FileJournal, clock: Clock) -> None:
     started = time.perf_counter()
     engine.recover(journal.recovered, clock.now_ns())
     if engine.decision_ids.next_number == 1:
-        # The ledger holds the decisions of all accounts, also of those whose journal is gone: a
-        # fresh count starts at the clock's milliseconds, which no earlier count has reached.
+        # An account that begins anew leaves its decisions in the ledger and its orders with their
+        # readers: a fresh count starts at the clock's milliseconds, which no earlier one reached.
         engine.decision_ids.start_at(clock.now_ns() // 1_000_000)
     secs = time.perf_counter() - started
     log.info("journal: %d records replayed in %.3f s", len(journal.recovered), secs)
@@ -257,9 +304,8 @@ def _recover(engine: TradingEngine, journal: FileJournal, clock: Clock) -> None:
 
 def _record(
     config: Config,
-    homes: Homes,
+    stores: _Stores,
     engine: TradingEngine,
-    journal: FileJournal,
     instruments: InstrumentTable,
     clock: Clock,
 ) -> SessionWriter:
@@ -272,15 +318,16 @@ def _record(
         risk=config.risk,
         costs=config.costs,
         instruments=tuple(instruments),
-        recovered=journal.recovered,
+        recovered=stores.journal.recovered,
     )
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started_ns // 10**9))
     name = f"{config.trading.account}-{stamp}-{started_ns % 10**9:09d}.events"
-    return SessionWriter(homes.sessions / name, header)
+    return SessionWriter(stores.homes.sessions / name, header)
 
 
-async def _start(
+def _start(
     stack: AsyncExitStack,
+    tasks: BackgroundTasks,
     config: Config,
     live: LiveLoop,
     session: OrderSession,
@@ -288,38 +335,21 @@ async def _start(
     feed: FixFeed,
     broker: FixBroker,
     admission: Admission,
-    recorder: _Recorder,
+    recorder: Recorder,
 ) -> None:
     """Start what runs beside the engine; it stops in the opposite order."""
 
     async def flush() -> None:
         while True:
             await asyncio.sleep(FLUSH_SECS)
-            if recorder.writer is not None:
-                recorder.writer.flush()
+            recorder.flush()
 
-    _run(stack, "recording", flush())
-    _run(stack, "timer", live.run_timer())
-    _run(stack, "models", watch.poll_forever(config.serving.poll_secs))
-    _run(stack, "reconciliation", session.ask_again())
+    tasks.run("recording", flush())
+    tasks.run("timer", live.run_timer())
+    tasks.run("models", watch.poll_forever(config.serving.poll_secs))
+    tasks.run("reconciliation", session.ask_again())
     stack.callback(live.drain)
-    _run(stack, "orders", broker.run())
+    tasks.run("orders", broker.run())
     stack.push_async_callback(broker.close)
-    _run(stack, "market data", feed.run(admission))
+    tasks.run("market data", feed.run(admission))
     stack.push_async_callback(feed.close)
-
-
-def _run(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_tell_failure)
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("task %s ended: %s", task.get_name(), error, exc_info=error)

@@ -67,7 +67,7 @@ def read_folder(folder: Path) -> QuoteColumns:
     Raises
     ------
     Unavailable
-        When the folder changes faster than it can be read.
+        When the folder changes faster than it can be read, or a segment is broken.
     """
     for _ in range(_READ_ATTEMPTS):
         try:
@@ -78,7 +78,15 @@ def read_folder(folder: Path) -> QuoteColumns:
 
 
 def read_segments(segments: list[Segment]) -> QuoteColumns:
-    """Read the rows of the segments in time order; FileNotFoundError when one is gone."""
+    """Read the rows of the segments in time order.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a segment is gone.
+    Unavailable
+        When a segment cannot be read as what it should be.
+    """
     return in_time_order(concat([no_quotes(), *(_read_file(segment.path) for segment in segments)]))
 
 
@@ -124,9 +132,14 @@ def _listing(folder: Path) -> list[str]:
 
 
 def _read_file(path: Path) -> QuoteColumns:
-    with path.open("rb") as file:
-        table = pq.read_table(file, columns=list(COLUMN_NAMES))
-    return QuoteColumns(*(table[name].to_numpy() for name in COLUMN_NAMES))
+    try:
+        with path.open("rb") as file:
+            table = pq.read_table(file, columns=list(COLUMN_NAMES))
+        return QuoteColumns(*(table[name].to_numpy() for name in COLUMN_NAMES))
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise Unavailable(f"segment {path} cannot be read: {error}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,20 +2,25 @@
 
 import itertools
 import math
+from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import talib
 
 from core.columns import QuoteColumns
 from core.types import Cadence
+from features.catalogue_full import talib_name
+from features.patterns import NAMES
 from features.spec import FeatureSpec
 
 NAN = math.nan
 
 
 class Sample(NamedTuple):
-    """A closed bar or a tick; `index` is the quote that ended it."""
+    """A closed bar or a tick; `index` is the quote that ended it, `members` those it is made of."""
 
     ts: int
     open: float
@@ -26,6 +31,7 @@ class Sample(NamedTuple):
     volume: float
     n_ticks: int
     index: int
+    members: tuple[int, ...]
 
 
 def bars(columns: QuoteColumns, bar_ns: int) -> tuple[list[Sample], int]:
@@ -65,6 +71,7 @@ def _bar(columns: QuoteColumns, quotes: list[int], end: int, index: int) -> Samp
         float(sum(columns.volume[i] for i in quotes)),
         len(quotes),
         index,
+        tuple(quotes),
     )
 
 
@@ -138,8 +145,11 @@ def atr(high: list[float], low: list[float], close: list[float], n: int) -> list
 class Table:
     """All columns of a spec by name, from samples."""
 
-    def __init__(self, samples: list[Sample], pip: float) -> None:
+    def __init__(
+        self, samples: list[Sample], pip: float, quotes: QuoteColumns, *, of_bars: bool
+    ) -> None:
         self.samples, self.pip, self.n = samples, pip, len(samples)
+        self.quotes, self.of_bars = quotes, of_bars
         self.close = [s.close for s in samples]
         self.columns: dict[str, list[float]] = {}
 
@@ -204,7 +214,7 @@ def _add(t: Table, kind: str, w: tuple[int, ...]) -> None:  # noqa: C901
         c[f"sma_{name}"] = t.distance(sma(t.close, w[0]))
     elif kind == "ema":
         c[f"ema_{name}"] = t.distance(ema(t.close, w[0]))
-    elif kind == "rsi":
+    elif kind in ("rsi", "wilder_rsi"):
         c[f"rsi_{name}"] = rsi(t.close, w[0])
     elif kind == "macd":
         for part, values in zip(("", "_signal", "_histogram"), macd(t.close, *w), strict=True):
@@ -216,11 +226,25 @@ def _add(t: Table, kind: str, w: tuple[int, ...]) -> None:  # noqa: C901
             for x, m, s in zip(t.close, means, sigmas, strict=True)
         ]
         c[f"bollinger_width_{name}"] = [1e4 * 4 * s / m for m, s in zip(means, sigmas, strict=True)]
-    elif kind == "atr":
+    elif kind in ("atr", "wilder_atr"):
         prices = ([getattr(s, what) for s in t.samples] for what in ("high", "low", "close"))
         c[f"atr_{name}"] = t.bps(atr(*prices, w[0]))
-    elif kind == "range":
+    elif kind in ("range", "whole_range"):
         _add_range(t, w[0])
+    elif kind == "efficiency":
+        c[f"efficiency_{name}"] = _efficiency(t.close, w[0])
+    elif kind == "moves":
+        _add_moves(t, w[0])
+    elif kind == "quiet":
+        c["quiet"] = _quiet(t)
+    elif kind == "session":
+        _add_sessions(t)
+    elif kind == "horizon":
+        _add_horizon(t, w[0])
+    elif kind == "range_volatility":
+        _add_range_volatility(t, *w)
+    elif kind == "patterns":
+        _add_patterns(t, w[0])
     else:
         raise AssertionError(f"no naive twin of block {kind!r}")
 
@@ -251,13 +275,157 @@ def _add_range(t: Table, n: int) -> None:
     t.columns[f"range_{n}"], t.columns[f"close_location_{n}"] = spans, places
 
 
+def _efficiency(x: list[float], n: int) -> list[float]:
+    out = [NAN] * len(x)
+    for i in range(n, len(x)):
+        path = math.fsum(abs(x[j] - x[j - 1]) for j in range(i - n + 1, i + 1))
+        out[i] = (x[i] - x[i - n]) / path if path else 0.0
+    return out
+
+
+def _sign(x: float) -> int:
+    return (x > 0) - (x < 0)
+
+
+def _moves(t: Table) -> list[list[tuple[int, int, int]]]:
+    """Per sample, of each of its quotes: time and the signs of the moves of bid and ask."""
+    out: list[list[tuple[int, int, int]]] = []
+    before = None
+    for sample in t.samples:
+        out.append([])
+        for i in sample.members:
+            bid, ask = float(t.quotes.bid[i]), float(t.quotes.ask[i])
+            moved = (0, 0) if before is None else (_sign(bid - before[0]), _sign(ask - before[1]))
+            out[-1].append((int(t.quotes.ts[i]), *moved))
+            before = bid, ask
+    return out
+
+
+def _add_moves(t: Table, n: int) -> None:
+    moves = _moves(t)
+    balance, sides = [NAN] * t.n, [NAN] * t.n
+    for i in range(n, t.n):
+        window = [move for j in range(i - n + 1, i + 1) for move in moves[j]]
+        bids, asks = sum(abs(b) for _, b, _ in window), sum(abs(a) for _, _, a in window)
+        count = max(1, bids + asks)
+        balance[i] = sum(b + a for _, b, a in window) / count
+        sides[i] = (bids - asks) / count
+    t.columns[f"move_imbalance_{n}"], t.columns[f"side_imbalance_{n}"] = balance, sides
+
+
+def _quiet(t: Table) -> list[float]:
+    out, moved = [], None
+    for sample, moves in zip(t.samples, _moves(t), strict=True):
+        for ts, bid, ask in moves:
+            moved = ts if bid or ask else moved
+        out.append(NAN if moved is None else math.log(1 + (sample.ts - moved) / 1e9))
+    return out
+
+
+def _add_sessions(t: Table) -> None:
+    places = {
+        "tokyo": ("Asia/Tokyo", 9, 18),
+        "london": ("Europe/London", 8, 17),
+        "new_york": ("America/New_York", 8, 17),
+    }
+    utc = [
+        datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=s.ts // 1000) for s in t.samples
+    ]
+    for place, (zone, first, end) in places.items():
+        local = [at.astimezone(ZoneInfo(zone)) for at in utc]
+        t.columns[f"session_{place}"] = [
+            float(at.weekday() < 5 and first <= at.hour < end) for at in local
+        ]
+    since = []
+    for at, sample in zip(utc, t.samples, strict=True):
+        clock = at.astimezone(ZoneInfo("America/New_York"))
+        secs = clock.hour * 3600 + clock.minute * 60 + clock.second - 17 * 3600
+        since.append((secs % 86400) / 3600 + (sample.ts % 10**9) / 3.6e12)
+    t.columns["since_roll"] = since
+    t.columns["month_left"] = [float(monthrange(at.year, at.month)[1] - at.day) for at in utc]
+
+
+def closed_bars(t: Table, secs: int) -> tuple[list[list[Sample]], list[int]]:
+    """Closed bars of samples, as lists of their samples, and how many there are at each sample."""
+    length = secs * 10**9
+    groups: list[list[Sample]] = []
+    counts = []
+    done, at = 0, None
+    for sample in t.samples:
+        ends = t.of_bars or int(t.quotes.span[sample.index]) > 0
+        bucket = (sample.ts - ends) // length
+        if not groups or bucket != at:
+            done = len(groups)
+            groups.append([])
+        at = bucket
+        groups[-1].append(sample)
+        if ends and sample.ts == (bucket + 1) * length:
+            done = len(groups)
+        counts.append(done)
+    return groups, counts
+
+
+def _ohlc(bars: list[list[Sample]]) -> tuple[list[float], ...]:
+    return (
+        [bar[0].open for bar in bars],
+        [max(s.high for s in bar) for bar in bars],
+        [min(s.low for s in bar) for bar in bars],
+        [bar[-1].close for bar in bars],
+    )
+
+
+def _as_of(t: Table, values: dict[str, list[float]], counts: list[int], needed: int) -> None:
+    """Columns that hold the value of the last closed bar once enough of them are there."""
+    for name, series in values.items():
+        t.columns[name] = [series[n - 1] if n >= needed else NAN for n in counts]
+
+
+def _add_horizon(t: Table, secs: int) -> None:
+    bars, counts = closed_bars(t, secs)
+    _, high, low, close = _ohlc(bars)
+    name = f"{secs // 60}m"
+    values = {
+        f"return_{name}": [
+            1e4 * math.log(close[i] / close[i - 1]) if i else NAN for i in range(len(bars))
+        ],
+        f"range_{name}": [1e4 * (h - w) / c for h, w, c in zip(high, low, close, strict=True)],
+        f"close_location_{name}": [
+            (c - w) / (h - w) if h > w else 0.5 for h, w, c in zip(high, low, close, strict=True)
+        ],
+    }
+    _as_of(t, values, counts, 2)
+
+
+def _add_range_volatility(t: Table, secs: int, n: int) -> None:
+    bars, counts = closed_bars(t, secs)
+    wide = [math.log(h / w) ** 2 for _, h, w, _ in zip(*_ohlc(bars), strict=True)]
+    body = [math.log(c / o) ** 2 for o, _, _, c in zip(*_ohlc(bars), strict=True)]
+    terms = [max(0.0, 0.5 * r - (2 * math.log(2) - 1) * b) for r, b in zip(wide, body, strict=True)]
+    name = f"{n}x{secs // 60}m"
+    values = {
+        f"parkinson_{name}": [1e4 * math.sqrt(v / (4 * math.log(2))) for v in sma(wide, n)],
+        f"garman_klass_{name}": [1e4 * math.sqrt(v) for v in sma(terms, n)],
+    }
+    _as_of(t, values, counts, n + 1)
+
+
+def _add_patterns(t: Table, secs: int) -> None:
+    bars, counts = closed_bars(t, secs)
+    ohlc = [np.array(series) for series in _ohlc(bars)]
+    values = {
+        f"{pattern}_{secs // 60}m": getattr(talib, talib_name(pattern))(*ohlc).tolist()
+        for pattern in NAMES
+    }
+    _as_of(t, values, counts, 14)
+
+
 def features(
     spec: FeatureSpec, columns: QuoteColumns, pip: float
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Rows (float64, all samples), the quote that ended each, and the number of late quotes."""
     bar = spec.cadence is Cadence.BAR
     samples, late = bars(columns, spec.bar_ns) if bar else ticks(columns)
-    table = Table(samples, pip)
+    table = Table(samples, pip, columns, of_bars=bar)
     for block in spec.blocks:
         _add(table, block.kind, block.windows)
     rows = np.array([table.columns[name] for name in spec.names]).T

@@ -27,6 +27,7 @@ PYTEST = [
     "no:randomly",
     "--timeout=7200",
 ]
+FAMILY = ["-o", "junit_family=xunit1"]  # the one that has room for figures
 
 
 def revision() -> str:
@@ -48,7 +49,7 @@ def prove(node: str) -> dict[str, object]:
     report = FOLDER / "report.xml"
     report.unlink(missing_ok=True)
     start = time.monotonic()
-    run = subprocess.run([*PYTEST, node, f"--junit-xml={report}"], cwd=ROOT, check=False)
+    run = subprocess.run([*PYTEST, *FAMILY, node, f"--junit-xml={report}"], cwd=ROOT, check=False)
     figures = {}
     if report.exists():
         properties = ET.parse(report).getroot().iter("property")

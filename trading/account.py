@@ -88,17 +88,20 @@ class Account:
         Raises
         ------
         core.errors.OrderError
-            When the event contradicts what we know; nothing is changed then.
+            When the event contradicts what we know; nothing is changed by this or any other error.
         """
-        applied = self.book.apply(event)
+        applied = self.book.judge(event)
         if applied is None:
             return None
-        profit = None
+        effect = None
         if applied.fill is not None:
             strategy = applied.after.strategy
-            profit = self.portfolio.apply_fill(applied.fill, strategy, rate, tape_ns)
+            effect = self.portfolio.judge_fill(applied.fill, strategy, rate, tape_ns)
+        self.book.take(applied)
+        if effect is not None:
+            self.portfolio.take_fill(effect)
         self.portfolio.reserve(applied.after)
-        return Change(applied, profit)
+        return Change(applied, None if effect is None else effect.profit)
 
     def recover(self, record: Record) -> None:
         """Apply one record of the journal."""

@@ -31,6 +31,7 @@ from trading.events import (
     SubmitOrder,
     Timer,
 )
+from trading.ids import MODEL_STRATEGY
 from trading.orders import is_open
 from trading.outputs import FillUpdate, OrderUpdate, Output, StateUpdate
 from trading.pipeline import OrderPipeline, Submission
@@ -40,7 +41,6 @@ from trading.scenarios import ScenarioTable
 from trading.sizing import next_quantity
 from trading.trading_state import is_scope
 
-MODEL_STRATEGY = "model"
 _ENGINE = "engine"
 
 
@@ -93,7 +93,7 @@ class OrderDesk:
     def follow(
         self, event: QuoteIn, signal: Signal, prediction: Prediction | None, decision_id: str
     ) -> bool:
-        """Order what the position policy makes of a signal; True when an order was sent."""
+        """Order what the position policy makes of a signal; True when a new order was sent."""
         if prediction is None:
             return False
         account, quote = self._account, event.quote
@@ -117,10 +117,13 @@ class OrderDesk:
             Side.BUY if quantity > 0 else Side.SELL,
             abs(quantity),
         )
-        return self._submit(request, decision_id).refused is None
+        done = self._submit(request, decision_id)
+        return done.refused is None and not (done.repeated or done.conflict)
 
     def on_submit(self, event: SubmitOrder) -> Submission:
-        """Take a caller's order."""
+        """Take a caller's order; the model's name and position are not theirs to use."""
+        if event.strategy == MODEL_STRATEGY:
+            raise BadInput(f"strategy {MODEL_STRATEGY!r} is the model's own")
         return self._submit(event, "")
 
     def on_cancel(self, event: CancelOrder) -> None:
@@ -139,13 +142,20 @@ class OrderDesk:
             self.pipeline.lost.append(_lost(order.client_order_id, event.now_ns, str(error)))
 
     def on_order_event(self, event: OrderEventIn) -> None:
-        """Book a report of the venue; a contradiction halts."""
+        """Book a report of the venue; a contradiction halts.
+
+        So does any other error, which is raised again: nothing of the report is booked then, and it
+        must not count as taken.
+        """
         if event.event.kind is not OrderEventKind.LOSE:
             self._acks.answered(event.event.client_order_id)
         try:
             self._book(event.event, event.now_ns)
         except OrderError as error:
             self.halt(event.now_ns, f"{type(error).__name__}: {error}")
+        except Exception as error:
+            self.halt(event.now_ns, f"booking failed: {type(error).__name__}: {error}")
+            raise
 
     def on_trading_state(self, event: SetTradingState) -> None:
         """Change the state of one scope, journaled before it counts."""

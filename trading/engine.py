@@ -18,7 +18,7 @@ from trading.account import Account
 from trading.decision import decide
 from trading.desk import OrderDesk
 from trading.events import Event, FeaturesRebuilt, ModelSwapped, QuoteIn
-from trading.ids import IdBlocks
+from trading.ids import IdBlocks, decision_prefix
 from trading.outputs import Listener, Output
 from trading.pipeline import Submission
 from trading.ports import Broker, FeatureSource, Journal, Predictor
@@ -78,7 +78,7 @@ class TradingEngine:
     ) -> None:
         self.latencies = StageLatencies(STAGES)
         self.account = Account(trading, risk, costs, instruments)
-        self.decision_ids = IdBlocks(journal, "D")
+        self.decision_ids = IdBlocks(journal, decision_prefix(trading.account))
         self.listener_errors = 0
         self._outputs: list[Output] = []
         self._listeners: list[Listener] = []
@@ -176,10 +176,6 @@ class TradingEngine:
         if len(self._listeners) >= MAX_LISTENERS:
             raise BadInput(f"{MAX_LISTENERS} listeners are subscribed already")
         self._listeners.append(listener)
-
-    def unsubscribe(self, listener: Listener) -> None:
-        """Stop calling `listener`."""
-        self._listeners.remove(listener)
 
     def _take_noticed(self, now_ns: int) -> None:
         for event in self.desk.noticed(now_ns):

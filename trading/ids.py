@@ -7,16 +7,32 @@ from core.errors import JournalError
 from trading.ports import Journal
 from trading.records import IdBlock, encode
 
+MODEL_STRATEGY = "model"
 BLOCK = 10_000
 _SEPARATOR = "\x1f"
 
 
-def client_order_id(account: str, key: str) -> str:
+def client_order_id(account: str, key: str, *, model: bool = False) -> str:
     """Client order id of an idempotency key: 80 bits of BLAKE2b as 20 hexadecimal digits.
 
-    Should two keys ever meet in one id, the book refuses the second order.
+    The model's keys are a space of their own (BLAKE2's personalisation), so that no caller's key
+    can take the place of a decision id. Should two keys ever meet in one id, the book refuses the
+    second order.
     """
-    return hashlib.blake2b(f"{account}{_SEPARATOR}{key}".encode(), digest_size=10).hexdigest()
+    text = f"{account}{_SEPARATOR}{key}".encode()
+    space = MODEL_STRATEGY.encode() if model else b""
+    return hashlib.blake2b(text, digest_size=10, person=space).hexdigest()
+
+
+def decision_prefix(account: str) -> str:
+    """First letters of the account's decision ids; the ledger holds those of all accounts."""
+    return f"{account}-D"
+
+
+def decision_number(decision_id: str, account: str) -> int | None:
+    """Count of a decision id; None when it is of another account."""
+    name, _, number = decision_id.rpartition("-D")
+    return int(number) if name == account and number.isdecimal() else None
 
 
 class IdBlocks:
@@ -61,6 +77,25 @@ class IdBlocks:
         """Reserve the next block when half of the current one is used."""
         if self._reserved - self._next <= self._size // 2:
             self._reserve()
+
+    def reserve_ahead(self) -> int:
+        """Append the next block without a sync, when half of the current one is used.
+
+        Returns the block's end, for `granted` once the journal is synced; 0 when none is due or
+        the journal fails.
+        """
+        if self._reserved - self._next > self._size // 2:
+            return 0
+        end = max(self._reserved, self._next) + self._size
+        try:
+            self._journal.append(encode(IdBlock(self._prefix, end)))
+        except JournalError:
+            return 0
+        return end
+
+    def granted(self, end: int) -> None:
+        """Use the ids below `end`: their reservation is on the disk."""
+        self._reserved = max(self._reserved, end)
 
     def take(self) -> str:
         """Return the next id, reserving a block first if none is left."""

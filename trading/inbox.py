@@ -33,6 +33,11 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._reports) + len(self._commands) + len(self._quotes)
 
+    @property
+    def urgent(self) -> int:
+        """Reports and commands that wait."""
+        return len(self._reports) + len(self._commands)
+
     def put_report(self, event: OrderEvent) -> None:
         """Queue a report of the venue."""
         self._reports.append(event)

@@ -1,10 +1,10 @@
 """The newest quote of each instrument, and what it makes of foreign money."""
 
 from decimal import Decimal
-from math import isfinite
 from typing import NamedTuple
 
 from core.instruments import Instrument, InstrumentTable
+from core.quotes import is_sound
 from core.types import Quote
 
 _ONE = Decimal(1)
@@ -16,11 +16,6 @@ class Mark(NamedTuple):
     quote: Quote
     bid_ticks: int
     ask_ticks: int
-
-
-def is_sound(quote: Quote) -> bool:
-    """Say whether a quote has finite, positive, uncrossed prices."""
-    return isfinite(quote.ask) and 0.0 < quote.bid <= quote.ask
 
 
 class Marks:
@@ -39,9 +34,13 @@ class Marks:
         self._quotes: list[Quote | None] = [None] * len(instruments)
         self._marks: list[Mark | None] = [None] * len(instruments)
         self._scales = [10**row.digits for row in instruments]
-        self._steps = [row.lot_step * row.contract_size for row in instruments]
+        self._fixed = [
+            row.lot_step * row.contract_size if row.base == currency else None
+            for row in instruments
+        ]
         self._values = [row.step_value for row in instruments]
         self._routes = self._find_routes()
+        self._converters = [self._converter(row) for row in instruments]
 
     def update(self, quote: Quote) -> None:
         """Take a quote as the newest of its instrument."""
@@ -56,7 +55,7 @@ class Marks:
         """Return the newest quote in price ticks; None before the first and when it is unsound."""
         found = self._marks[instrument]
         quote = self._quotes[instrument]
-        if found is None and quote is not None and is_sound(quote):
+        if found is None and quote is not None and is_sound(quote.bid, quote.ask):
             scale = self._scales[instrument]
             found = Mark(quote, round(quote.bid * scale), round(quote.ask * scale))
             self._marks[instrument] = found
@@ -89,17 +88,25 @@ class Marks:
 
     def step_notional(self, instrument: int) -> Decimal | None:
         """Notional of one lot step in account currency, at the ask; None when no quote says."""
-        terms = self._instruments[instrument]
-        if terms.base == self.currency:
-            return self._steps[instrument]
+        fixed = self._fixed[instrument]
+        if fixed is not None:
+            return fixed
         mark = self.mark(instrument)
         if mark is None:
             return None
-        value = self._values[instrument] * mark.ask_ticks
+        value, terms = self._values[instrument] * mark.ask_ticks, self._instruments[instrument]
         if terms.quote_currency == self.currency:
             return value
         rate = self.rate(terms.quote_currency, -1)
         return None if rate is None else value * rate
+
+    def converter(self, instrument: int) -> int | None:
+        """Return the other instrument whose quote makes account currency of this one's money."""
+        return self._converters[instrument]
+
+    def _converter(self, terms: Instrument) -> int | None:
+        route = self._routes.get(terms.quote_currency)
+        return None if route is None or route[0].id == terms.id else route[0].id
 
     def _find_routes(self) -> dict[str, tuple[Instrument, bool]]:
         routes: dict[str, tuple[Instrument, bool]] = {}

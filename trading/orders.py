@@ -6,6 +6,7 @@ import msgspec
 
 from core.errors import Conflict, FillConflict, IllegalTransition, Overfill
 from core.types import Fill, Order, OrderEvent, OrderEventKind, OrderStatus
+from trading.ids import MODEL_STRATEGY
 
 K = OrderEventKind
 S = OrderStatus
@@ -141,7 +142,7 @@ class OrderBook:
 
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
-        self._keys: dict[tuple[str, str], str] = {}
+        self._keys: dict[tuple[str, str, bool], str] = {}
         self._open: dict[str, None] = {}
         self._working: dict[tuple[str, int], int] = {}
         self._fills: dict[tuple[str, str], Fill] = {}
@@ -163,9 +164,9 @@ class OrderBook:
         """Return the order, or None."""
         return self._orders.get(client_order_id)
 
-    def by_key(self, account: str, key: str) -> Order | None:
-        """Return the order that an idempotency key made, or None."""
-        found = self._keys.get((account, key))
+    def by_key(self, account: str, key: str, *, model: bool = False) -> Order | None:
+        """Return the order that an idempotency key, of the model or of callers, made, or None."""
+        found = self._keys.get((account, key, model))
         return None if found is None else self._orders[found]
 
     def orders(self) -> list[Order]:
@@ -188,14 +189,15 @@ class OrderBook:
         Conflict
             When the client order id or the key is taken.
         """
-        if order.client_order_id in self._orders or (order.account, order.key) in self._keys:
+        key = (order.account, order.key, order.strategy == MODEL_STRATEGY)
+        if order.client_order_id in self._orders or key in self._keys:
             raise Conflict(f"order {order.client_order_id} exists")
         self._orders[order.client_order_id] = order
-        self._keys[(order.account, order.key)] = order.client_order_id
+        self._keys[key] = order.client_order_id
         self._count(order)
 
-    def apply(self, event: OrderEvent) -> Applied | None:
-        """Apply an event; None when it is an execution that was applied before.
+    def judge(self, event: OrderEvent) -> Applied | None:
+        """Work out what an event does, without doing it; None for an execution applied before.
 
         Raises
         ------
@@ -211,12 +213,15 @@ class OrderBook:
             raise IllegalTransition(f"{event.client_order_id}: {event.kind} of an unknown order")
         if self._is_repeat(event.fill):
             return None
-        after = apply(before, event)
-        if event.fill is not None:
-            self._fills[(event.fill.venue, event.fill.exec_id)] = event.fill
+        return Applied(before, apply(before, event), event.fill)
+
+    def take(self, applied: Applied) -> None:
+        """Hold what `judge` worked out."""
+        _, after, fill = applied
+        if fill is not None:
+            self._fills[(fill.venue, fill.exec_id)] = fill
         self._orders[after.client_order_id] = after
         self._count(after)
-        return Applied(before, after, event.fill)
 
     def _is_repeat(self, fill: Fill | None) -> bool:
         known = None if fill is None else self._fills.get((fill.venue, fill.exec_id))

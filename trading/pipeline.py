@@ -18,12 +18,12 @@ from core.types import (
 )
 from monitoring.latency import StageLatencies
 from trading.account import Account
+from trading.denials import ModelDenials, Situation
 from trading.events import SubmitOrder
-from trading.ids import client_order_id
+from trading.ids import MODEL_STRATEGY, client_order_id
 from trading.ports import Broker, Journal
 from trading.records import Denied, Intent, encode
 from trading.risk import evaluate
-from trading.risk_checks import collar_ticks
 from trading.scenarios import ScenarioTable
 
 LOST = "not known whether it left"
@@ -39,7 +39,8 @@ class Submission(msgspec.Struct, frozen=True):
     refused : Refused or None
         Set when risk said no.
     repeated : bool
-        The key was used before with the same body: this is the first result.
+        The key was used before with the same body: this is the first result. Also for an order of
+        the model that was denied as its last one was; then nothing is held or journaled.
     conflict : bool
         The key was used before with another body: nothing was done.
     """
@@ -83,12 +84,14 @@ class OrderPipeline:
         self._broker = broker
         self._latencies = latencies
         self.scenarios = scenarios
+        self._denials = ModelDenials()
         self.session_ready = False
         self.lost: list[OrderEvent] = []
 
     def submit(self, request: SubmitOrder, decision_id: str = "") -> Submission:
         """Refuse, or journal, reserve and send; the outcome comes back as order events."""
-        first = self._account.book.by_key(request.account, request.key)
+        model = request.strategy == MODEL_STRATEGY
+        first = self._account.book.by_key(request.account, request.key, model=model)
         if first is not None:
             return self._repeat(first, request)
         started = perf_counter_ns()
@@ -97,6 +100,8 @@ class OrderPipeline:
         checked = perf_counter_ns()
         self._latencies.record("risk", checked - started)
         if refused is not None:
+            if model and not self._is_news(order, refused, request.now_ns):
+                return Submission(_denied(order, refused), refused, repeated=True)
             return self._deny(order, refused)
         return self._send(order, request.now_ns, checked)
 
@@ -112,7 +117,9 @@ class OrderPipeline:
         if terms is not None:
             quote = self._account.marks.quote(request.instrument)
         return Order(
-            client_order_id=client_order_id(request.account, request.key),
+            client_order_id=client_order_id(
+                request.account, request.key, model=request.strategy == MODEL_STRATEGY
+            ),
             key=request.key,
             account=request.account,
             strategy=request.strategy,
@@ -135,7 +142,7 @@ class OrderPipeline:
         mark = self._account.marks.mark(terms.id)
         if mark is None:
             return 0
-        width = collar_ticks(self._account.risk.limits, terms)
+        width = self._account.risk.bounds(terms.id).collar_ticks
         buys = request.side is Side.BUY
         return mark.ask_ticks + width if buys else mark.bid_ticks - width
 
@@ -150,7 +157,26 @@ class OrderPipeline:
             session_ready=self.session_ready,
             journal_healthy=self._journal.healthy,
         )
-        return evaluate(context, precomputed=self._precomputed(order, terms))
+        return evaluate(
+            context,
+            precomputed=self._precomputed(order, terms),
+            seek_largest=order.strategy != MODEL_STRATEGY,
+        )
+
+    def _is_news(self, order: Order, refused: Refused, now_ns: int) -> bool:
+        account = self._account
+        terms = account.risk.terms(order.instrument)
+        if terms is None:
+            return True
+        situation = Situation(
+            refused.check,
+            order.side,
+            order.quantity,
+            account.portfolio.exposure(terms.id),
+            account.states.of(order.account, order.strategy, terms.symbol),
+            account.risk.limits,
+        )
+        return self._denials.is_news(order, situation, now_ns)
 
     def _precomputed(self, order: Order, terms: Instrument | None) -> bool:
         if self.scenarios is None or terms is None:
@@ -169,9 +195,7 @@ class OrderPipeline:
         return found is not None
 
     def _deny(self, order: Order, refused: Refused) -> Submission:
-        denied = msgspec.structs.replace(
-            order, status=OrderStatus.DENIED, reason=f"{refused.check}: {refused.reason}"
-        )
+        denied = _denied(order, refused)
         # A denial sends nothing; a journal that fails here denies the next order by itself.
         with suppress(JournalError):
             self._journal.append(encode(Denied(denied, refused)))
@@ -199,6 +223,11 @@ class OrderPipeline:
             return Submission(submitted)
         self._latencies.record("send", perf_counter_ns() - journaled)
         return Submission(submitted)
+
+
+def _denied(order: Order, refused: Refused) -> Order:
+    reason = f"{refused.check}: {refused.reason}"
+    return msgspec.structs.replace(order, status=OrderStatus.DENIED, reason=reason)
 
 
 def _body(request: SubmitOrder) -> tuple[object, ...]:

@@ -36,6 +36,21 @@ class Profit(NamedTuple):
     rate: Decimal | None
 
 
+class FillEffect(NamedTuple):
+    """What an execution changes, worked out and not yet booked.
+
+    `total` is the money closed so far: in the currency `unconverted`, or when that is empty in
+    account currency.
+    """
+
+    position: Position
+    slot: tuple[str, int]
+    held: tuple[int, int]
+    unconverted: str
+    total: Decimal
+    profit: Profit
+
+
 class Portfolio:
     """Positions, reservations and money of one account.
 
@@ -51,6 +66,13 @@ class Portfolio:
         Money at the start, account currency.
     commission_pips : float
         Commission per fill, in pips of the instrument.
+
+    Attributes
+    ----------
+    margin_rates : list of Decimal
+        By instrument id.
+    foreign : list of (str, str)
+        Base and quote currency by instrument id, empty for the account's own.
     """
 
     def __init__(
@@ -69,6 +91,12 @@ class Portfolio:
         self._working = {side: [0] * len(instruments) for side in Side}
         self._reserved: dict[str, int] = {}
         self._strategies: dict[tuple[str, int], tuple[int, int]] = {}
+        self._step_values = [row.step_value for row in instruments]
+        self.margin_rates = [row.margin_rate for row in instruments]
+        self.foreign = [
+            (_unless(row.base, marks.currency), _unless(row.quote_currency, marks.currency))
+            for row in instruments
+        ]
         self._commission = [_commission(row.pip, commission_pips) for row in instruments]
 
     def terms(self, instrument: int) -> Instrument:
@@ -125,17 +153,32 @@ class Portfolio:
         rate = self._marks.rate(terms.quote_currency, 1 if gain > 0 else -1)
         return rate if rate is not None else self._marks.rate_at(terms, fill.price_ticks)
 
-    def apply_fill(self, fill: Fill, strategy: str, rate: Decimal | None, tape_ns: int) -> Profit:
-        """Apply an execution of `strategy` at tape time `tape_ns` with the conversion `rate`."""
+    def judge_fill(
+        self, fill: Fill, strategy: str, rate: Decimal | None, tape_ns: int
+    ) -> "FillEffect":
+        """Work out what an execution of `strategy` does with the conversion `rate`.
+
+        Nothing is changed, so that whatever goes wrong here leaves the account as it was.
+        """
         position, gain = self._earned(fill)
-        self._positions[fill.instrument] = position
-        self._advance_strategy(fill, strategy, tape_ns)
+        slot = (strategy, fill.instrument)
+        held = self._strategy_after(slot, fill, tape_ns)
         if rate is not None:
-            self.realised += gain * rate
-            return Profit(gain, gain * rate, rate)
+            earned = gain * rate
+            total = self.realised + earned
+            return FillEffect(position, slot, held, "", total, Profit(gain, earned, rate))
         currency = self._instruments[fill.instrument].quote_currency
-        self.unconverted[currency] = self.unconverted.get(currency, _ZERO) + gain
-        return Profit(gain, None, None)
+        total = self.unconverted.get(currency, _ZERO) + gain
+        return FillEffect(position, slot, held, currency, total, Profit(gain, None, None))
+
+    def take_fill(self, effect: "FillEffect") -> None:
+        """Book what `judge_fill` worked out."""
+        self._positions[effect.position.instrument] = effect.position
+        self._strategies[effect.slot] = effect.held
+        if effect.unconverted:
+            self.unconverted[effect.unconverted] = effect.total
+        else:
+            self.realised = effect.total
 
     def unrealised(self, instrument: int) -> Decimal | None:
         """Open profit in account currency; None when no quote values it."""
@@ -148,7 +191,7 @@ class Portfolio:
         terms = self._instruments[instrument]
         ticks = unrealised(position, mark.bid_ticks, mark.ask_ticks)
         rate = self._marks.rate(terms.quote_currency, ticks)
-        return None if rate is None else ticks * terms.step_value * rate
+        return None if rate is None else ticks * self._step_values[instrument] * rate
 
     def equity(self) -> Decimal | None:
         """Balance, closed and open profit in account currency; None when it cannot be valued."""
@@ -159,6 +202,8 @@ class Portfolio:
                 return None
             total += amount * rate
         for row in self._positions:
+            if not row.steps:
+                continue
             profit = self.unrealised(row.instrument)
             if profit is None:
                 return None
@@ -173,13 +218,16 @@ class Portfolio:
         units = terms.lot_step * terms.contract_size * fill.quantity
         return after, gain - self._commission[fill.instrument] * units
 
-    def _advance_strategy(self, fill: Fill, strategy: str, tape_ns: int) -> None:
-        slot = (strategy, fill.instrument)
+    def _strategy_after(self, slot: tuple[str, int], fill: Fill, tape_ns: int) -> tuple[int, int]:
         before, opened = self._strategies.get(slot, (0, 0))
         after = before + fill.side.sign * fill.quantity
         if before == 0 or before * after < 0:
             opened = tape_ns
-        self._strategies[slot] = (after, opened)
+        return after, opened
+
+
+def _unless(name: str, currency: str) -> str:
+    return "" if name == currency else name
 
 
 def _commission(pip: float, pips: float) -> Decimal:

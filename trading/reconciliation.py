@@ -3,16 +3,18 @@
 A sans-I/O state machine. The composition root feeds it what the broker reports, *after* the engine
 has processed the same reports, and carries out the actions it returns::
 
-    REPLAYED --logon--> RESOLVING --every asked order answered--> COMPARING --positions--> READY
-        any --disconnect--> REPLAYED                                           mismatch--> MISMATCH
+    REPLAYED --logon--> RESOLVING --every asked order answered--> LISTING
+    LISTING --the venue works no order that we do not--> COMPARING --same positions--> READY
+    any --disconnect--> REPLAYED    a difference --> MISMATCH --a human enables--> RESOLVING
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
 
-from core.types import Order, OrderEvent
+from core.types import Fill, Order, OrderEvent, OrderEventKind
+from fix.reports import VENUE, StatusReport
 from trading.orders import IN_DOUBT, OrderBook
 from trading.portfolio import Portfolio
 
@@ -22,6 +24,7 @@ class ReconciliationState(StrEnum):
 
     REPLAYED = "REPLAYED"
     RESOLVING = "RESOLVING"
+    LISTING = "LISTING"
     COMPARING = "COMPARING"
     READY = "READY"
     MISMATCH = "MISMATCH"
@@ -31,6 +34,16 @@ class RequestStatus(msgspec.Struct, frozen=True):
     """Ask the venue what became of the order (35=H)."""
 
     order: Order
+
+
+class RequestOpenOrders(msgspec.Struct, frozen=True):
+    """Ask the venue which orders it works (35=AF)."""
+
+
+class BookReport(msgspec.Struct, frozen=True):
+    """Have the engine book an execution that the venue counts and we have never seen."""
+
+    event: OrderEvent
 
 
 class RequestPositions(msgspec.Struct, frozen=True):
@@ -47,15 +60,20 @@ class HaltTrading(msgspec.Struct, frozen=True):
     reason: str
 
 
-Action = RequestStatus | RequestPositions | BecomeReady | HaltTrading
+Action = (
+    RequestStatus | RequestOpenOrders | RequestPositions | BookReport | BecomeReady | HaltTrading
+)
 
 
 class Reconciliation:
-    """Resolves orders in doubt by status request, then compares positions.
+    """Resolves orders in doubt by status request, then compares open orders and positions.
 
     Every order that we hold as open is asked for, so that fills and cancels that happened while we
     were away show. An answer is any event of the order; an order stays asked for while it is still
-    SUBMITTED, UNKNOWN or PENDING_CANCEL after it.
+    SUBMITTED, UNKNOWN or PENDING_CANCEL after it. Where the venue counts more filled than we do,
+    the difference is booked at the price that its average implies: the executions themselves came
+    earlier on the wire, so they were lost here and will not come again. An order that the venue
+    works and we do not hold as open halts: we would not know what it does to the position.
 
     Parameters
     ----------
@@ -94,10 +112,42 @@ class Reconciliation:
 
     def on_timeout(self) -> list[Action]:
         """Ask again for what was not answered."""
+        if self.state is ReconciliationState.LISTING:
+            return [RequestOpenOrders()]
         if self.state is ReconciliationState.COMPARING:
             return [RequestPositions()]
         open_orders = self._book.open_orders()
         return [RequestStatus(o) for o in open_orders if o.client_order_id in self._waiting]
+
+    def on_status(self, report: StatusReport) -> list[Action]:
+        """Compare what is filled, after the engine has booked all that came before the answer.
+
+        The caller hands on `report.event()` afterwards.
+        """
+        order = self._book.get(report.client_order_id)
+        if order is None or report.filled == order.filled:
+            return []
+        if report.filled < order.filled:
+            return self._mismatch(
+                f"order {order.client_order_id}: {order.filled} lot steps filled, "
+                f"venue says {report.filled}"
+            )
+        return [BookReport(_missing_fill(order, report))]
+
+    def on_open_orders(self, names: Iterable[str]) -> list[Action]:
+        """Look for orders that the venue works and we do not hold as open."""
+        if self.state is not ReconciliationState.LISTING:
+            return []
+        ours = {order.client_order_id for order in self._book.open_orders()}
+        unknown = sorted(set(names) - ours)
+        if unknown:
+            return self._mismatch(f"the venue works orders that we do not: {', '.join(unknown)}")
+        self.state = ReconciliationState.COMPARING
+        return [RequestPositions()]
+
+    def on_enabled(self) -> list[Action]:
+        """Ask everything again after a mismatch that a human says is mended."""
+        return self.on_logon() if self.state is ReconciliationState.MISMATCH else []
 
     def on_positions(self, venue: Mapping[int, int]) -> list[Action]:
         """Compare with the venue's positions: lot steps, signed, by instrument id.
@@ -110,7 +160,9 @@ class Reconciliation:
         for instrument in sorted(ours.keys() | venue.keys()):
             mine, theirs = ours.get(instrument, 0), venue.get(instrument, 0)
             if mine != theirs:
-                return self._mismatch(instrument, mine, theirs)
+                return self._mismatch(
+                    f"position of instrument {instrument}: ours {mine}, venue {theirs} lot steps"
+                )
         self.state = ReconciliationState.READY
         return [BecomeReady()]
 
@@ -124,10 +176,36 @@ class Reconciliation:
     def _advance(self) -> list[Action]:
         if self._waiting or self.state is not ReconciliationState.RESOLVING:
             return []
-        self.state = ReconciliationState.COMPARING
-        return [RequestPositions()]
+        self.state = ReconciliationState.LISTING
+        return [RequestOpenOrders()]
 
-    def _mismatch(self, instrument: int, ours: int, theirs: int) -> list[Action]:
+    def _mismatch(self, reason: str) -> list[Action]:
         self.state = ReconciliationState.MISMATCH
-        self.reason = f"position of instrument {instrument}: ours {ours}, venue {theirs} lot steps"
-        return [HaltTrading(self.reason)]
+        self.reason = reason
+        return [HaltTrading(reason)]
+
+
+def _missing_fill(order: Order, report: StatusReport) -> OrderEvent:
+    """Make the execution of what the venue counts beyond ours, at its average price."""
+    quantity = report.filled - order.filled
+    price = round((report.filled_value - order.filled_value) / quantity)
+    fill = Fill(
+        venue=VENUE,
+        exec_id=f"{order.client_order_id}-status-{report.filled}",
+        client_order_id=order.client_order_id,
+        instrument=order.instrument,
+        side=order.side,
+        quantity=quantity,
+        price_ticks=price,
+        ts_event=report.ts_event,
+        quote_seq=report.quote_seq,
+    )
+    return OrderEvent(
+        order.client_order_id,
+        OrderEventKind.FILL,
+        report.ts_event,
+        report.venue_order_id,
+        "counted by a status report",
+        report.quote_seq,
+        fill,
+    )

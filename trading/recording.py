@@ -16,7 +16,7 @@ from core.config import DecisionConfig, RiskConfig, TradingConfig
 from core.costs import CostModel
 from core.errors import BadInput
 from core.instruments import Instrument
-from trading.events import Event, ModelSwapped
+from trading.events import Event
 
 MAGIC = b"TPREC1\n"
 _FRAME = struct.Struct("<II")
@@ -31,12 +31,6 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
         Number of the first decision id.
     recovered : tuple of bytes
         The journal's records at start, so that replay begins with the same orders and positions.
-    models : tuple of ModelSwapped
-        Versions that were loaded before the first event.
-    spec_name, spec_fingerprint : str
-        Feature spec of the session; empty when the session predicts nothing.
-    notes : dict
-        Anything the writer wants to tell, such as the code revision.
     """
 
     decision_base: int
@@ -47,10 +41,6 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
     costs: CostModel
     instruments: tuple[Instrument, ...]
     recovered: tuple[bytes, ...] = ()
-    models: tuple[ModelSwapped, ...] = ()
-    spec_name: str = ""
-    spec_fingerprint: str = ""
-    notes: dict[str, str] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -78,7 +68,7 @@ class SessionWriter:
         self._limit = buffer_bytes
         self._buffer = bytearray()
         self._file: BinaryIO = path.open("xb", buffering=0)
-        self._file.write(MAGIC + _frame(_encode(header)))
+        self._put(MAGIC + _frame(_encode(header)))
 
     def write(self, event: Event) -> None:
         """Take one event; it reaches the file at the next flush."""
@@ -88,16 +78,34 @@ class SessionWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what is buffered to the operating system."""
+        """Hand what is buffered to the operating system.
+
+        Raises
+        ------
+        OSError
+            When it is not taken whole; the recording ends with what was, and is to be closed.
+        """
         if self._buffer:
-            self._file.write(self._buffer)
+            data = bytes(self._buffer)
             self._buffer.clear()
+            self._put(data)
 
     def close(self) -> None:
         """Flush and close; closing twice is allowed."""
         if not self._file.closed:
-            self.flush()
-            self._file.close()
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            # A disk that is nearly full takes a part of it and raises at the next try.
+            written = self._file.write(rest)
+            if not written:
+                raise OSError(f"{self.path}: {len(rest)} bytes were not taken")
+            rest = rest[written:]
 
 
 class SessionReader:

@@ -4,6 +4,7 @@ A refusal is a value that names the check, the limit, what was observed, and the
 would have passed. An exception in a check is a refusal as well.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from trading import risk_account, risk_checks
 from trading.marks import Marks
 from trading.orders import OrderBook
 from trading.portfolio import Portfolio
-from trading.risk_checks import Breach, Check, RiskContext
+from trading.risk_checks import Bounds, Breach, Check, RiskContext, bounds_of
 from trading.sessions import Week, week_of
 
 
@@ -32,7 +33,8 @@ CHECKS = (
     Row("account_right", risk_checks.account_right),
     Row("session", risk_checks.session),
     Row("instrument", risk_checks.instrument, cached=True),
-    Row("well_formed", risk_checks.well_formed, cached=True),
+    Row("well_formed", risk_checks.well_formed),
+    Row("well_formed", risk_checks.lots_allowed, cached=True),
     Row("client_id", risk_checks.client_id),
     Row("duplicate", risk_checks.duplicate),
     Row("quote_fresh", risk_checks.quote_fresh),
@@ -45,7 +47,9 @@ CHECKS = (
 _UNCACHED = tuple(row for row in CHECKS if not row.cached)
 
 
-def evaluate(ctx: RiskContext, *, precomputed: bool = False) -> Refused | None:
+def evaluate(
+    ctx: RiskContext, *, precomputed: bool = False, seek_largest: bool = True
+) -> Refused | None:
     """Run the checks in order; the first breach wins.
 
     Parameters
@@ -53,34 +57,37 @@ def evaluate(ctx: RiskContext, *, precomputed: bool = False) -> Refused | None:
     ctx : RiskContext
     precomputed : bool
         A valid scenario answered the cached checks with a pass.
+    seek_largest : bool
+        Look for the largest size that would have passed. The model orders one size only, and the
+        search costs many times the checks.
 
     Returns
     -------
     Refused or None
         None means that every check passed.
     """
-    for row in _UNCACHED if precomputed else CHECKS:
-        breach = _ask(row, ctx)
+    found = _first_breach(ctx, _UNCACHED if precomputed else CHECKS)
+    if found is None:
+        return None
+    name, breach = found
+    largest = _largest_lots(ctx) if seek_largest else ""
+    return Refused(name, breach.reason, breach.limit, breach.observed, largest)
+
+
+def _first_breach(ctx: RiskContext, rows: tuple[Row, ...]) -> tuple[str, Breach] | None:
+    for name, check, _ in rows:
+        try:
+            breach = check(ctx)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a check is a DENY
+            breach = Breach(f"check failed: {type(error).__name__}", "an answer", str(error))
         if breach is not None:
-            largest = _largest_lots(ctx)
-            return Refused(row.name, breach.reason, breach.limit, breach.observed, largest)
+            return name, breach
     return None
 
 
-def _ask(row: Row, ctx: RiskContext) -> Breach | None:
-    try:
-        return row.check(ctx)
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong in a check is a DENY
-        return Breach(f"check failed: {type(error).__name__}", "an answer", str(error))
-
-
 def _passes(ctx: RiskContext, quantity: int) -> bool:
-    order, reducible = ctx.order, ctx.reducible
-    ctx.order = msgspec.structs.replace(order, quantity=quantity)
-    try:
-        return all(_ask(row, ctx) is None for row in CHECKS)
-    finally:
-        ctx.order, ctx.reducible = order, reducible
+    smaller = replace(ctx, order=msgspec.structs.replace(ctx.order, quantity=quantity))
+    return _first_breach(smaller, CHECKS) is None
 
 
 def _largest_lots(ctx: RiskContext) -> str:
@@ -89,12 +96,13 @@ def _largest_lots(ctx: RiskContext) -> str:
     Found by bisection: where a size passes, every smaller one does.
     """
     terms, asked = ctx.terms, ctx.order.quantity
-    if terms is None or type(asked) is not int or asked <= 0:
+    if terms is None or ctx.bounds is None or type(asked) is not int or asked <= 0:
         return "0"
-    least = max(1, terms.to_steps(terms.min_lots))
+    bounds = ctx.bounds
+    least = max(1, bounds.min_steps)
     if least >= asked or not _passes(ctx, least):
         return "0"
-    low, high = least, min(asked, terms.to_steps(terms.max_lots) + 1)
+    low, high = least, min(asked, bounds.max_steps + 1, bounds.order_steps + 1)
     while high - low > 1:
         middle = (low + high) // 2
         if _passes(ctx, middle):
@@ -126,7 +134,6 @@ class RiskGate:
         portfolio: Portfolio,
         marks: Marks,
     ) -> None:
-        self.limits = limits
         self._account = account
         self._instruments = instruments
         self._book = book
@@ -134,6 +141,21 @@ class RiskGate:
         self._marks = marks
         self._weeks = [Week(0, 0)] * len(instruments)
         self._sent: dict[tuple[object, ...], int] = {}
+        self.limits = limits
+
+    @property
+    def limits(self) -> RiskConfig:
+        """The limits in force."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: RiskConfig) -> None:
+        self._limits = limits
+        self._bounds = [bounds_of(limits, terms) for terms in self._instruments]
+
+    def bounds(self, instrument: int) -> Bounds:
+        """Limits of a known instrument in its own units."""
+        return self._bounds[instrument]
 
     def context(
         self,
@@ -155,7 +177,8 @@ class RiskGate:
             session_ready=session_ready,
             journal_healthy=journal_healthy,
             terms=terms,
-            limits=self.limits,
+            bounds=None if terms is None else self._bounds[terms.id],
+            limits=self._limits,
             book=self._book,
             portfolio=self._portfolio,
             marks=self._marks,
@@ -181,7 +204,7 @@ class RiskGate:
         """Note that `order` is sent, for the duplicate check; old entries are let go."""
         self._sent[_content(order)] = now_ns
         if len(self._sent) > 1_024:
-            oldest = now_ns - int(self.limits.duplicate_window_ms * 1e6)
+            oldest = now_ns - int(self._limits.duplicate_window_ms * 1e6)
             self._sent = {key: at for key, at in self._sent.items() if at >= oldest}
 
 

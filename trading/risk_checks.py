@@ -5,15 +5,19 @@ cannot see (a missing quote, rate or setting) is a breach.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from math import isfinite
+from fractions import Fraction
+from math import ceil, floor, isfinite
+from sys import maxsize
 from typing import NamedTuple
 
 from core.config import RiskConfig
 from core.instruments import Instrument
+from core.quotes import is_sound
 from core.types import Order, OrderType, Side, TimeInForce, TradingState
-from trading.marks import Marks, is_sound
+from trading.load import Load, load_with
+from trading.marks import Marks
 from trading.orders import OrderBook
 from trading.portfolio import Portfolio
 from trading.sessions import Week
@@ -29,6 +33,39 @@ class Breach(NamedTuple):
     observed: str
 
 
+class Bounds(NamedTuple):
+    """Limits of one instrument in whole lot steps and price ticks, worked out once.
+
+    Lots are within a limit exactly when their steps are within the limit's whole steps. A limit
+    that is no number becomes zero, which denies.
+    """
+
+    min_steps: int
+    max_steps: int
+    order_steps: int
+    position_steps: int
+    collar_ticks: int
+
+
+def bounds_of(limits: RiskConfig, terms: Instrument) -> Bounds:
+    """Express the limits in the instrument's own units."""
+    width = limits.collar_pips * terms.pip * float(10**terms.digits)
+    return Bounds(
+        ceil(Fraction(terms.min_lots) / Fraction(terms.lot_step)),
+        _whole_steps(terms.max_lots, terms),
+        _whole_steps(limits.max_order_lots, terms),
+        _whole_steps(limits.max_position_lots, terms),
+        round(width) if isfinite(width) else 0,
+    )
+
+
+def _whole_steps(lots: Decimal, terms: Instrument) -> int:
+    if lots.is_finite():
+        # In fractions, because a quotient of decimals may round up to the next whole step.
+        return max(0, floor(Fraction(lots) / Fraction(terms.lot_step)))
+    return maxsize if lots.is_infinite() and not lots.is_signed() else 0
+
+
 @dataclass(slots=True)
 class RiskContext:
     """All that the checks may look at, for one order.
@@ -42,6 +79,8 @@ class RiskContext:
         The account that callers may trade.
     terms : Instrument or None
         None when the order names no known instrument.
+    bounds : Bounds or None
+        None when `terms` is.
     week : Week
         The trading week that the newest quote of the instrument fell in when last looked at.
     seen_ns : int
@@ -57,6 +96,7 @@ class RiskContext:
     session_ready: bool
     journal_healthy: bool
     terms: Instrument | None
+    bounds: Bounds | None
     limits: RiskConfig
     book: OrderBook
     portfolio: Portfolio
@@ -64,6 +104,7 @@ class RiskContext:
     week: Week
     seen_ns: int
     reducible: int
+    _load: tuple[Load | None] | None = field(default=None, init=False)
 
     @property
     def reduces(self) -> bool:
@@ -76,6 +117,21 @@ class RiskContext:
         if self.terms is None:
             raise LookupError("instrument is unknown")
         return self.terms
+
+    @property
+    def within(self) -> Bounds:
+        """Bounds of the known instrument; without one the error denies."""
+        if self.bounds is None:
+            raise LookupError("instrument is unknown")
+        return self.bounds
+
+    def load(self) -> Load | None:
+        """Return what the account would carry with the order on top; worked out once."""
+        if self._load is None:
+            order = self.order
+            steps = order.quantity if order.side is Side.BUY else -order.quantity
+            self._load = (load_with(self.portfolio, self.marks, order.instrument, steps),)
+        return self._load[0]
 
 
 def trading_state(ctx: RiskContext) -> Breach | None:
@@ -118,20 +174,31 @@ def instrument(ctx: RiskContext) -> Breach | None:
 
 
 def well_formed(ctx: RiskContext) -> Breach | None:
-    """4: known enums, whole lot steps within the instrument's bounds, a price in whole ticks."""
-    order, terms = ctx.order, ctx.instrument
+    """4: known enums, whole lot steps and price ticks.
+
+    Never answered by a scenario: it knows neither price nor type, and where it is looked up ``10``,
+    ``10.0`` and ``"BUY"`` find the same as what they stand for.
+    """
+    order = ctx.order
     enums = ((order.side, Side), (order.type, OrderType), (order.time_in_force, TimeInForce))
     for value, kind in enums:
         if not isinstance(value, kind):
             return Breach("unknown enum value", kind.__name__, str(value))
     if type(order.quantity) is not int or order.quantity <= 0:
         return Breach("quantity is not a positive whole number", "1", str(order.quantity))
-    lots = terms.to_lots(order.quantity)
-    if not terms.min_lots <= lots <= terms.max_lots:
-        return Breach("lots out of bounds", f"{terms.min_lots}..{terms.max_lots}", str(lots))
     if type(order.limit_ticks) is not int or order.limit_ticks <= 0:
         return Breach("price is not a positive number of ticks", "1", str(order.limit_ticks))
     return None
+
+
+def lots_allowed(ctx: RiskContext) -> Breach | None:
+    """4: lots within the instrument's bounds."""
+    within = ctx.within
+    if within.min_steps <= ctx.order.quantity <= within.max_steps:
+        return None
+    terms = ctx.instrument
+    lots = terms.to_lots(ctx.order.quantity)
+    return Breach("lots out of bounds", f"{terms.min_lots}..{terms.max_lots}", str(lots))
 
 
 def client_id(ctx: RiskContext) -> Breach | None:
@@ -153,29 +220,30 @@ def duplicate(ctx: RiskContext) -> Breach | None:
 
 
 def quote_fresh(ctx: RiskContext) -> Breach | None:
-    """7: a sound quote, received no longer ago than the limit."""
-    quote = ctx.marks.quote(ctx.instrument.id)
+    """7: sound quotes of the instrument and of what converts it, not older than the limit."""
+    instrument = ctx.instrument.id
+    breach = _quote_fresh(ctx, instrument, "quote")
+    converter = ctx.marks.converter(instrument)
+    if breach is not None or converter is None:
+        return breach
+    return _quote_fresh(ctx, converter, "conversion quote")
+
+
+def _quote_fresh(ctx: RiskContext, instrument: int, what: str) -> Breach | None:
+    quote = ctx.marks.quote(instrument)
     if quote is None:
-        return Breach("no quote", "a quote", "none")
-    if not is_sound(quote):
-        return Breach("quote is not sound", "0 < bid <= ask", f"{quote.bid}/{quote.ask}")
+        return Breach(f"no {what}", "a quote", "none")
+    if not is_sound(quote.bid, quote.ask):
+        return Breach(f"{what} is not sound", "0 < bid <= ask", f"{quote.bid}/{quote.ask}")
     age_ms = (ctx.now_ns - quote.ts_recv) / 1e6
     if not (0.0 <= age_ms < ctx.limits.max_quote_age_ms):
-        return Breach("quote is stale", f"{ctx.limits.max_quote_age_ms} ms", f"{age_ms} ms")
+        return Breach(f"{what} is stale", f"{ctx.limits.max_quote_age_ms} ms", f"{age_ms} ms")
     return None
-
-
-def collar_ticks(limits: RiskConfig, terms: Instrument) -> int:
-    """Price collar in price ticks; zero, which denies, when the limit is no number."""
-    width = limits.collar_pips * terms.pip * float(10**terms.digits)
-    return round(width) if isfinite(width) else 0
 
 
 def collar(ctx: RiskContext) -> Breach | None:
     """8: the limit price is no further through the market than the collar."""
-    terms = ctx.instrument
-    mark = ctx.marks.mark(terms.id)
-    width = collar_ticks(ctx.limits, terms)
+    mark, width = ctx.marks.mark(ctx.instrument.id), ctx.within.collar_ticks
     if mark is None or not width > 0:
         return Breach("no price or no collar", f"{width} ticks", "no price")
     if ctx.order.side is Side.BUY:
@@ -190,8 +258,8 @@ def collar(ctx: RiskContext) -> Breach | None:
 def order_size(ctx: RiskContext) -> Breach | None:
     """9: quantity and notional of the order."""
     terms = ctx.instrument
-    lots = terms.to_lots(ctx.order.quantity)
-    if not lots <= ctx.limits.max_order_lots:
+    if not ctx.order.quantity <= ctx.within.order_steps:
+        lots = terms.to_lots(ctx.order.quantity)
         return Breach("order is too large", f"{ctx.limits.max_order_lots} lots", f"{lots} lots")
     unit = ctx.marks.step_notional(terms.id)
     if unit is None:
@@ -204,10 +272,13 @@ def worst_position(ctx: RiskContext) -> Breach | None:
     if ctx.reduces:
         return None
     terms = ctx.instrument
-    exposure = ctx.portfolio.exposure(terms.id)
-    buys = ctx.order.side is Side.BUY
-    steps = (exposure.high if buys else -exposure.low) + ctx.order.quantity
-    return above("worst-case lots", terms.to_lots(steps), ctx.limits.max_position_lots)
+    low, high = ctx.portfolio.exposure(terms.id)
+    steps = (high if ctx.order.side is Side.BUY else -low) + ctx.order.quantity
+    limit = ctx.within.position_steps
+    if steps <= limit and limit > 0:
+        return None
+    lots, most = terms.to_lots(steps), ctx.limits.max_position_lots
+    return Breach("worst-case lots is above the limit", str(most), str(lots))
 
 
 def above(what: str, observed: Decimal, limit: Decimal) -> Breach | None:

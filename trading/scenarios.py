@@ -203,6 +203,7 @@ class ScenarioTable:
         self, scenarios: Iterable[Scenario], limits: RiskConfig, instruments: InstrumentTable
     ) -> None:
         self._stamp = (limits_version(limits), instruments_version(instruments))
+        self.instruments = instruments
         self.counts = ScenarioCounts()
         self._all: tuple[Scenario, ...] = ()
         self._passing: dict[tuple[str, int, Side, int], Scenario] = {}
@@ -214,6 +215,10 @@ class ScenarioTable:
     def rows(self) -> tuple[Scenario, ...]:
         """All scenarios, also those that would be refused."""
         return self._all
+
+    def in_force(self) -> list[Scenario]:
+        """Scenarios that pass and were computed from these limits and instruments."""
+        return [row for row in self._passing.values() if self._stamped(row)]
 
     def replace(self, scenarios: Iterable[Scenario]) -> None:
         """Take a new table in place of the old one; only what passes can be taken from it."""
@@ -249,7 +254,10 @@ class ScenarioTable:
     def fits(self, scenario: Scenario, tape_ns: int, ask_ticks: int) -> bool:
         """Say whether every stamp of the scenario holds."""
         return (
-            (scenario.limits_version, scenario.instruments_version) == self._stamp
+            self._stamped(scenario)
             and scenario.session_open_ns <= tape_ns < scenario.session_expiry_ns
             and scenario.price_low <= ask_ticks <= scenario.price_high
         )
+
+    def _stamped(self, scenario: Scenario) -> bool:
+        return (scenario.limits_version, scenario.instruments_version) == self._stamp

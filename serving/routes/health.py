@@ -22,7 +22,7 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={**answers(ReadyView), 503: {"description": "Not ready"}})
 async def readyz(platform: Running) -> Response:
-    """Ready: quotes flow, a model serves, the order session is reconciled."""
+    """Ready: quotes flow, a model serves on warm features, the order session is reconciled."""
     view = platform.readiness()
     return reply(view, 200 if view.ready else 503)
 

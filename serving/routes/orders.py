@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from serving.views import OrderView
 
 router = APIRouter(prefix="/v1/orders", tags=["trading"])
 Running = Annotated[Platform, Depends(platform_of)]
+Limit = Annotated[int, Query(ge=1, le=1_000)]
 Key = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=128)]
 
 
@@ -52,9 +53,9 @@ async def submit(body: OrderBody, key: Key, platform: Running) -> Response:
 
 
 @router.get("", responses=answers(list[OrderView]))
-async def orders(platform: Running) -> Response:
-    """All orders, oldest first."""
-    return reply(platform.orders())
+async def orders(platform: Running, limit: Limit = 100, before: str = "") -> Response:
+    """Newest orders, newest first; `before` reads on from the last client order id of a page."""
+    return reply(platform.orders(limit, before))
 
 
 @router.get("/{client_order_id}", responses=answers(OrderView))

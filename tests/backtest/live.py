@@ -222,6 +222,9 @@ class Live:
         self.inbox.put_report(event)
         self.drain()
 
+    def on_status(self, report) -> None:
+        self.on_event(report.event())
+
     def on_positions(self, steps) -> None:
         pass
 

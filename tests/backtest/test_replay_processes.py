@@ -30,7 +30,7 @@ def test_a_session_of_real_processes_replays_to_the_cent(
             lambda: (
                 not any(
                     order["status"] in ("SUBMITTED", "UNKNOWN", "PENDING_CANCEL")
-                    for order in running.client.call("GET", "/v1/orders")[1]
+                    for order in running.client.orders()
                 )
             ),
         )

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,10 @@ TRAINING = TrainingConfig(
     learning_rate=0.1, holdout_fraction=0.5,
 )  # fmt: skip
 LIMITS = RiskConfig(
-    symbols=(SYMBOL,), max_order_lots=5, max_order_notional=1_000_000, max_position_lots=50,
-    max_gross_notional=20_000_000, max_net_notional=20_000_000, max_currency_notional=20_000_000,
-    max_open_orders=1_000, min_equity=1_000, collar_pips=50, max_quote_age_ms=60_000,
+    symbols=(SYMBOL,), max_order_lots=Decimal(5), max_order_notional=Decimal(1_000_000),
+    max_position_lots=Decimal(50), max_gross_notional=Decimal(20_000_000),
+    max_net_notional=Decimal(20_000_000), max_currency_notional=Decimal(20_000_000),
+    max_open_orders=1_000, min_equity=Decimal(1_000), collar_pips=50, max_quote_age_ms=60_000,
     duplicate_window_ms=0.001,
 )  # fmt: skip
 
@@ -196,8 +198,19 @@ class Client:
 
     def settled(self) -> bool:
         """No order is on its way or in doubt."""
-        orders = self.call("GET", "/v1/orders")[1]
+        orders = self.call("GET", "/v1/orders?limit=1000")[1]
         return not any(order["status"] in IN_DOUBT for order in orders)
+
+    def orders(self) -> list[dict[str, Any]]:
+        """All orders, page by page, newest first."""
+        found: list[dict[str, Any]] = []
+        while True:
+            before = f"&before={found[-1]['client_order_id']}" if found else ""
+            status, page = self.call("GET", f"/v1/orders?limit=1000{before}")
+            assert status == 200, page
+            found += page
+            if len(page) < 1_000:
+                return found
 
     def ready(self) -> bool:
         return self.call("GET", "/readyz")[0] == 200
@@ -223,7 +236,8 @@ class Platform:
 
     def await_ready(self) -> None:
         def ready() -> bool:
-            assert self.serving.alive, self.serving.log()[-3000:]
+            for process in (self.venue, self.serving):
+                assert process.alive, process.log()[-3000:]
             return self.client.ready()
 
         until("serving ready", ready)

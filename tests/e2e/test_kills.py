@@ -70,9 +70,7 @@ class Callers:
 
 
 def orders_of(running: Platform) -> list[dict[str, Any]]:
-    status, found = running.client.call("GET", "/v1/orders")
-    assert status == 200
-    return found
+    return running.client.orders()
 
 
 def assert_nothing_lost(running: Platform, callers: Callers) -> None:
@@ -119,7 +117,7 @@ def position_lots(running: Platform) -> str:
     return found[0]["lots"] if found else "0.00"
 
 
-def finish(running: Platform, callers: Callers, record_property: Any) -> None:
+def finish(running: Platform, callers: Callers, record_testsuite_property: Any) -> None:
     """Check everything at the end, when no order is on its way."""
     until("every order settled", running.client.settled)
     assert_nothing_lost(running, callers)
@@ -128,15 +126,15 @@ def finish(running: Platform, callers: Callers, record_property: Any) -> None:
     assert_sent_once(running, orders)
     assert_agrees_with_venue(running, orders, lots)
     assert len(callers.acknowledged) > 10
-    record_property("acknowledged", len(callers.acknowledged))
-    record_property("unanswered", len(callers.unanswered))
-    record_property("orders", len(orders))
+    record_testsuite_property("acknowledged", len(callers.acknowledged))
+    record_testsuite_property("unanswered", len(callers.unanswered))
+    record_testsuite_property("orders", len(orders))
 
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kills", COUNTS)
 def test_serving_is_killed_in_the_middle_of_orders(
-    made: Path, tmp_path: Path, kills: int, record_property: Any
+    made: Path, tmp_path: Path, kills: int, record_testsuite_property: Any
 ) -> None:
     rng = random.Random(kills)
     with platform(made, tmp_path / "home", tapped=True, venue=SLOW_TAPE) as running:
@@ -149,7 +147,7 @@ def test_serving_is_killed_in_the_middle_of_orders(
             until("every UNKNOWN resolved", running.client.settled)
             assert_nothing_lost(running, callers)
         retry_unanswered(running, callers)
-        finish(running, callers, record_property)
+        finish(running, callers, record_testsuite_property)
 
 
 def retry_unanswered(running: Platform, callers: Callers) -> None:
@@ -166,7 +164,7 @@ def retry_unanswered(running: Platform, callers: Callers) -> None:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kills", COUNTS)
 def test_venue_is_killed_in_the_middle_of_orders(
-    made: Path, tmp_path: Path, kills: int, record_property: Any
+    made: Path, tmp_path: Path, kills: int, record_testsuite_property: Any
 ) -> None:
     rng = random.Random(1_000 + kills)
     with platform(made, tmp_path / "home", tapped=True, venue=SLOW_TAPE) as running:
@@ -182,4 +180,4 @@ def test_venue_is_killed_in_the_middle_of_orders(
             running.await_ready()
             until("every UNKNOWN resolved", running.client.settled)
             assert_nothing_lost(running, callers)
-        finish(running, callers, record_property)
+        finish(running, callers, record_testsuite_property)

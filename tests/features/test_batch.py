@@ -14,7 +14,8 @@ def assert_rows_are_naive(spec, columns, pip):
     rows, index, late = naive.features(spec, columns, pip)
     assert got.index.tolist() == index.tolist()
     assert got.late == late
-    assert got.warm.tolist() == [i >= spec.warmup - 1 for i in range(len(index))]
+    ready = np.isfinite(rows).all(axis=1)
+    assert got.warm.tolist() == [i >= spec.warmup - 1 and ready[i] for i in range(len(index))]
     assert np.isnan(got.rows[~got.warm]).all()
     assert got.rows.dtype == np.float32
     expected = rows[got.warm]
@@ -26,15 +27,19 @@ def assert_rows_are_naive(spec, columns, pip):
     return int(got.warm.sum())
 
 
-@pytest.mark.parametrize("name", ["core-bar", "core-tick"])
+NAMES = ["core-bar", "core-tick", "full-bar", "full-tick"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_rows_of_minutes_are_those_of_the_naive_twins(name, make_minutes):
     columns = make_minutes(700)
-    assert assert_rows_are_naive(spec_named(name), columns, 1e-4) == 441
+    expected = 441 if name.startswith("core") else 421
+    assert assert_rows_are_naive(spec_named(name), columns, 1e-4) == expected
 
 
-@pytest.mark.parametrize("name", ["core-bar", "core-tick"])
+@pytest.mark.parametrize("name", NAMES)
 def test_rows_of_ticks_are_those_of_the_naive_twins(name, make_ticks):
-    columns = make_ticks(30_000 if name == "core-bar" else 800, price=86.6)
+    columns = make_ticks(30_000 if name.endswith("bar") else 4_000, price=86.6)
     assert assert_rows_are_naive(spec_named(name), columns, 1e-2) > 50
 
 
@@ -44,7 +49,7 @@ def shuffled(columns: QuoteColumns) -> QuoteColumns:
     return concat([columns[:300], late, columns[300:]])
 
 
-@pytest.mark.parametrize("name", ["core-bar", "core-tick"])
+@pytest.mark.parametrize("name", NAMES)
 def test_late_quotes_are_counted_and_change_nothing(name, make_minutes):
     columns = make_minutes(600)
     clean = compute(spec_named(name), columns, 1e-4)

@@ -28,8 +28,8 @@ def feed(engine, quotes):
 
 def snapshot(engine, instrument=0):
     return (
-        engine._ints[instrument].tobytes(),
-        engine._states[instrument].tobytes(),
+        engine._slots[instrument].ints.tobytes(),
+        engine._slots[instrument].state.tobytes(),
         engine._rows[instrument].tobytes(),
         engine.late,
         engine.malformed,
@@ -190,7 +190,7 @@ def test_two_samples_that_end_with_one_quote_give_one_row(make_minutes):
     assert engine.update(forming) is None
     # Of the minute after the forming one: ends that bar and its own.
     row = engine.update(quotes[301]).copy()
-    assert engine._ints[0][5 + 1] == 302
+    assert engine._slots[0].ints[5 + 1] == 302
     at = spec.names.index("return_1")
     mid = 0.5 * (quotes[301].bid + quotes[301].ask)
     assert row[at] == pytest.approx(1e4 * np.log(mid / (0.5 * (1.1 + 1.1001))), rel=1e-5)

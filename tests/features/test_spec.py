@@ -25,6 +25,33 @@ def test_a_shipped_spec_declares_each_of_its_32_columns(name):
         assert column.warmup >= column.window
 
 
+FULL = ("full-bar", "full-tick")
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_a_full_spec_declares_each_of_its_columns(name):
+    spec = spec_named(name)
+    assert spec.name == name
+    assert 48 <= spec.n_features == len(set(spec.names)) <= 64
+    assert spec.cadence == name.removeprefix("full-")
+    assert spec.warmup == 280
+    assert spec.warmup_ns == 45 * 60 * 10**9
+    for column in spec.columns:
+        assert column.formula
+        assert column.unit
+        assert 1 <= column.window <= 240
+        assert column.warmup >= (1 if column.warmup_ns else column.window)
+    assert sum("TA-Lib CDL" in column.formula for column in spec.columns) >= 12
+
+
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [("core-bar", "3fc83543db2abf1f"), ("core-tick", "c2db4a5a191a9ee0")],
+)
+def test_fingerprints_of_models_in_use_stay_what_they_are(name, fingerprint):
+    assert spec_named(name).fingerprint == fingerprint
+
+
 def test_recursive_columns_wait_until_their_seed_has_washed_out():
     for name in NAMES:
         for column in spec_named(name).columns:
@@ -74,6 +101,10 @@ def test_an_unknown_spec_is_refused_with_the_known_ones():
 @pytest.mark.parametrize("kind", sorted(BLOCKS))
 def test_each_block_writes_its_columns_when_they_are_warm_and_no_other(kind, make_minutes):
     windows = (3, 7, 4)[: BLOCKS[kind].n_windows]
+    if kind == "strength":
+        pytest.skip("takes a series besides the tape, see test_strength")
+    if kind in ("horizon", "range_volatility", "patterns"):
+        windows = (60, *windows[1:])
     spec = make_spec("s", Cadence.BAR, (Block("time"), Block("sma", (2,))))
     if kind not in ("time",):
         spec = make_spec(
@@ -82,8 +113,11 @@ def test_each_block_writes_its_columns_when_they_are_warm_and_no_other(kind, mak
     columns = make_minutes(200)
     alone = compute(make_spec("s", Cadence.BAR, (Block("sma", (2,)),)), columns, 1e-4)
     rows = compute(spec, columns, 1e-4)
-    assert rows.warm[spec.warmup - 1 :].all()
-    assert not rows.warm[: spec.warmup - 1].any()
+    # Closed minutes: one for each sample here.
+    wait = {"horizon": 2, "range_volatility": 8, "patterns": 14, "quiet": 2}
+    first = max(spec.warmup, wait.get(kind, 0)) - 1
+    assert rows.warm[first:].all()
+    assert not rows.warm[:first].any()
     assert np.isfinite(rows.rows[rows.warm]).all()
     # The neighbours are what they are without the block.
     np.testing.assert_array_equal(rows.rows[rows.warm][:, -1], alone.rows[rows.warm][:, 0])

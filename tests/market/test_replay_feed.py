@@ -6,8 +6,9 @@ import pytest
 
 from core.clock import ManualClock
 from core.columns import QuoteColumns, from_ticks
+from core.quotes import is_sound
 from core.types import Quote
-from market.feed import FeedGap, is_sound
+from market.feed import FeedGap
 from market.replay_feed import ReplayFeed
 
 SEC = 1_000_000_000

@@ -19,7 +19,7 @@ def model(made: Made) -> LoadedModel:
 
 
 def test_prediction_says_where_it_comes_from(made: Made, model: LoadedModel) -> None:
-    pool = ModelPool(SYMBOLS, made.manifest.spec_fingerprint)
+    pool = ModelPool(SYMBOLS)
     row = made.dataset.rows[7]
     assert pool.predict(1, row) is None
     assert pool.current(1) is None
@@ -40,39 +40,14 @@ def test_prediction_says_where_it_comes_from(made: Made, model: LoadedModel) -> 
     assert pool.predict(0, row) is None
 
 
-def test_a_model_of_another_symbol_or_spec_is_refused(made: Made, model: LoadedModel) -> None:
-    pool = ModelPool(SYMBOLS, "f" * 16)
-    with pytest.raises(ArtifactRefused, match="is for EURUSD, not GBPUSD"):
-        pool.swap(0, model, "1", approved=True)
-    with pytest.raises(ArtifactRefused, match="reads feature spec"):
-        pool.swap(1, model, "1", approved=True)
-    assert pool.predict(1, made.dataset.rows[0]) is None
-
-
-def test_load_goes_through_the_loader(made: Made) -> None:
-    asked: list[tuple[str, str]] = []
-
-    def loader(name: str, version: str) -> LoadedModel:
-        asked.append((name, version))
-        return load_verified(made.folder, made.sha256)
-
-    pool = ModelPool(SYMBOLS, loader=loader)
-    loaded = pool.load(1, "direction-EURUSD", "9", approved=False)
-    assert asked == [("direction-EURUSD", "9")]
-    assert pool.current(1) is loaded
-    assert not pool.approved(1)
-    with pytest.raises(ArtifactRefused, match="without a loader"):
-        ModelPool(SYMBOLS).load(1, "direction-EURUSD", "9", approved=False)
-
-
-def test_a_failed_load_keeps_the_old_model(made: Made, model: LoadedModel) -> None:
-    def loader(_name: str, _version: str) -> LoadedModel:
-        raise ArtifactRefused("wrong hash")
-
-    pool = ModelPool(SYMBOLS, loader=loader)
+def test_a_model_of_another_symbol_is_refused_and_the_old_one_stays(
+    made: Made, model: LoadedModel
+) -> None:
+    pool = ModelPool(SYMBOLS)
     pool.swap(1, model, "1", approved=True)
-    with pytest.raises(ArtifactRefused):
-        pool.load(1, "direction-EURUSD", "2", approved=True)
+    with pytest.raises(ArtifactRefused, match="is for EURUSD, not GBPUSD"):
+        pool.swap(0, model, "2", approved=True)
+    assert pool.predict(0, made.dataset.rows[0]) is None
     prediction = pool.predict(1, made.dataset.rows[0])
     assert prediction is not None
     assert prediction.model_version == "1"

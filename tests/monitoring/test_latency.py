@@ -29,3 +29,12 @@ def test_stages_without_samples_are_left_out() -> None:
     stages = StageLatencies(("features", "predict"))
     stages.record("predict", 10)
     assert list(stages.summaries()) == ["predict"]
+
+
+def test_a_summary_says_the_same_as_its_percentiles() -> None:
+    histogram = LatencyHistogram()
+    assert histogram.summary() == (0, 0, 0, 0, 0, 0)
+    for value in range(0, 5_000_000, 997):
+        histogram.record(value)
+    found = [histogram.percentile(fraction) for fraction in (0.5, 0.95, 0.99, 0.999)]
+    assert list(histogram.summary()) == [histogram.count, *found, histogram.max]

@@ -92,8 +92,11 @@ class StubPlatform:
     def show(self, order: Order) -> OrderView:
         return order_view(order, DEFAULT_INSTRUMENTS)
 
-    def orders(self) -> list[OrderView]:
-        return [self.show(order) for order in self.sent.values()]
+    def orders(self, limit: int, before: str = "") -> list[OrderView]:
+        views = [self.show(order) for order in reversed(self.sent.values())]
+        names = [view.client_order_id for view in views]
+        start = names.index(before) + 1 if before else 0
+        return views[start : start + limit]
 
     def order(self, client_order_id: str) -> OrderView:
         for order in self.sent.values():

@@ -131,6 +131,18 @@ def test_same_key_same_body_is_the_first_result_another_body_a_conflict(
     assert len(client.get("/v1/orders").json()) == 1
 
 
+def test_orders_come_newest_first_in_pages(client: TestClient, platform: Any) -> None:
+    platform.state = TradingState.ACTIVE
+    for key in "abc":
+        client.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": key})
+    page = client.get("/v1/orders?limit=2").json()
+    assert [order["key"] for order in page] == ["c", "b"]
+    rest = client.get(f"/v1/orders?limit=2&before={page[-1]['client_order_id']}").json()
+    assert [order["key"] for order in rest] == ["a"]
+    for limit in ("0", "1001", "many"):
+        assert "limit" in problem_of(client.get(f"/v1/orders?limit={limit}"))["detail"]
+
+
 def test_unknown_order_is_404_on_get_and_delete(client: TestClient) -> None:
     for method in ("GET", "DELETE"):
         answer = client.request(method, "/v1/orders/none")

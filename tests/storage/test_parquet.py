@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.columns import QuoteColumns, concat, from_ticks
-from core.errors import BadInput
+from core.errors import BadInput, Unavailable
 from storage import segments
 from storage.parquet import TickStore
 
@@ -190,6 +190,17 @@ def test_unknown_symbol_is_empty_and_clear_forgets(tmp_path: Path, two_days: Quo
     assert store.symbols() == ("GBPUSD",)
     assert len(store.read("EURUSD")) == 0
     assert store.append("EURUSD", two_days) == len(two_days)
+
+
+def test_a_broken_segment_is_told_by_name(tmp_path: Path, two_days: QuoteColumns) -> None:
+    store = TickStore(tmp_path)
+    store.append("EURUSD", two_days)
+    segment = min(tmp_path.rglob("*.parquet"))
+    whole = segment.read_bytes()
+    for broken in (whole[:-20], b"", whole[: len(whole) // 2] + bytes(len(whole) // 2)):
+        segment.write_bytes(broken)
+        with pytest.raises(Unavailable, match=segment.name):
+            store.read("EURUSD")
 
 
 def test_a_symbol_is_no_path(tmp_path: Path, two_days: QuoteColumns) -> None:

@@ -84,8 +84,9 @@ class House:
     """An engine with stubs; `limits` and `trading` fields can be overridden."""
 
     def __init__(
-        self, limits=(), journal=None, ready=True, recovered=(), scenarios=None, **trading
-    ):
+        self, limits=(), journal=None, ready=True, recovered=(), scenarios=None,
+        instruments=DEFAULT_INSTRUMENTS, **trading,
+    ):  # fmt: skip
         self.now = MONDAY_NS
         self.features = StubFeatures()
         self.predictor = StubPredictor()
@@ -99,7 +100,7 @@ class House:
             decision=DecisionConfig(),
             risk=self.limits,
             costs=CostModel(),
-            instruments=DEFAULT_INSTRUMENTS,
+            instruments=instruments,
             features=self.features,
             predictor=self.predictor,
             broker=self.broker,

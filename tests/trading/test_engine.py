@@ -1,5 +1,6 @@
 import ast
 import inspect
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -18,6 +19,7 @@ from trading.events import (
     SetTradingState,
     Timer,
 )
+from trading.ids import IdBlocks, decision_number, decision_prefix
 from trading.journal import FileJournal, MemoryJournal
 from trading.outputs import FillUpdate, OrderUpdate, StateUpdate
 from trading.records import Denied, Happened, IdBlock, Intent, StateChanged, decode
@@ -46,7 +48,7 @@ def test_a_buy_signal_walks_to_the_wire_journal_first(build):
     (order,) = house.broker.sent
     assert decision.direction is Direction.BUY
     assert (order.side, order.quantity, order.status) == (Side.BUY, 10, S.SUBMITTED)
-    assert order.key == order.decision_id == decision.decision_id == "D1"
+    assert order.key == order.decision_id == decision.decision_id == "PAPER-D1"
     assert order.quote_seq == decision.quote_seq == 1
     assert decision.ts_decide == house.now
     assert order_of[-2:] == ["journal", "send"]
@@ -120,6 +122,68 @@ def test_the_model_leaves_manual_positions_alone(house):
     assert house.account.portfolio.strategy_position("manual", 0)[0] == 30
 
 
+def test_no_caller_is_the_model(house):
+    with pytest.raises(BadInput, match="model"):
+        house.submit("a", strategy="model")
+    caller = house.submit(f"PAPER-D{house.engine.decision_ids.next_number}").order
+    house.quote(p=0.9)
+    assert [order.strategy for order in house.broker.sent] == ["manual", "model"]
+    assert house.broker.sent[1].key == caller.key
+    assert house.broker.sent[1].client_order_id != caller.client_order_id
+    again = house.submit(caller.key)
+    assert again.repeated
+    assert again.order.client_order_id == caller.client_order_id
+
+
+@pytest.mark.parametrize("other", ["OTHER", "PAPER-D1", "PAPER-D", ""])
+def test_decisions_of_two_accounts_never_share_an_id(other):
+    ids = [IdBlocks(MemoryJournal(), decision_prefix(name)).take() for name in ("PAPER", other)]
+    assert ids[0] != ids[1]
+    assert [decision_number(name, "PAPER") for name in ids] == [1, None]
+    assert decision_number(ids[1], other) == 1
+
+
+def test_an_order_that_was_not_sent_is_not_timed(house):
+    house.quote(p=0.9)
+    (order,) = house.broker.sent
+    house.fill(order)
+    house.quote(p=0.1, after_ns=SEC)
+    house.engine.decision_ids.start_at(2)  # as if a count began again
+    house.fill(house.broker.sent[1], exec_id="x2")
+    house.quote(p=0.9)
+    assert len(house.broker.sent) == 2
+    assert house.engine.latencies.summaries()["tick_to_send"].samples == 2
+
+
+def test_a_denial_of_the_model_is_told_once_until_something_changes(build):
+    house = build({"min_equity": Decimal(10**9)})
+
+    def denials():
+        return [r for r in records(house) if isinstance(r, Denied)]
+
+    for _ in range(50):
+        house.quote(p=0.9)
+    (first,) = denials()
+    assert (first.refused.check, first.refused.largest_lots) == ("margin", "")
+    assert len(house.account.book) == 1
+    assert sum(isinstance(output, OrderUpdate) for output in house.outputs) == 1
+    assert len(decisions(house)) == 50
+    house.quote(p=0.1)  # another order
+    assert len(denials()) == 2
+    house.process(SessionChanged(house.now, False))
+    house.quote()  # another check
+    assert denials()[-1].refused.check == "session"
+    house.process(SessionChanged(house.now, True))
+    house.quote()
+    assert len(denials()) == 4
+    house.quote(after_ns=60 * SEC)  # a reminder
+    assert len(denials()) == 5
+    house.account.risk.limits = house.limits = replace(house.limits, min_equity=Decimal(1))
+    house.quote()  # and nothing is held back that passes
+    assert len(denials()) == 5
+    assert len(house.broker.sent) == 1
+
+
 def test_starts_halted_and_the_model_stays_quiet(build):
     house = build(enabled_at_start=False)
     house.quote(p=0.9)
@@ -172,7 +236,7 @@ def test_decisions_go_on_without_a_journal(house):
     house.engine.decision_ids.start_at(10)
     house.engine.top_up_ids()
     house.quote(p=0.9)
-    assert decisions(house)[-1].decision_id == "D10"
+    assert decisions(house)[-1].decision_id == "PAPER-D10"
     assert not house.broker.sent
 
 
@@ -263,6 +327,38 @@ def test_a_contradiction_of_the_venue_halts(house, contradiction):
     assert halted[-1].state is TradingState.HALTED
 
 
+@pytest.mark.parametrize("where", ["judge_fill", "rate_for"])
+def test_an_execution_is_booked_whole_or_not_at_all(house, monkeypatch, where):
+    order = house.submit("a").order
+    house.report(order, K.ACCEPT)
+    before, journaled = house.order(order.client_order_id), len(house.journal.records)
+
+    def broken(*_):
+        raise ArithmeticError("bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.account.portfolio, where, broken)
+        with pytest.raises(ArithmeticError):
+            house.fill(order)
+    assert house.order(order.client_order_id) == before
+    assert house.account.portfolio.steps() == {}
+    assert house.account.book.fills == ()
+    assert house.account.states.state is TradingState.HALTED
+    (halted,) = records(house)[journaled:]
+    assert "ArithmeticError" in halted.reason
+    house.fill(order)  # as the venue sends it again: no repeat, and nothing was counted twice
+    assert house.account.portfolio.steps() == {0: 10}
+
+
+def test_a_rate_that_is_no_number_books_nothing(house, monkeypatch):
+    order = house.submit("a").order
+    monkeypatch.setattr(house.account.portfolio, "rate_for", lambda _: Decimal("sNaN"))
+    with pytest.raises(ArithmeticError):
+        house.fill(order)
+    assert house.account.portfolio.steps() == {}
+    assert house.order(order.client_order_id).status is S.SUBMITTED
+
+
 def test_a_repeated_execution_is_neither_booked_nor_told(house):
     order = house.submit("a").order
     house.fill(order, 4)
@@ -299,8 +395,7 @@ def test_listeners_hear_after_the_walk_and_cannot_stop_it(house):
     assert [type(output) for output in told] == [OrderUpdate, OrderUpdate, FillUpdate]
     assert told[1].order.status is S.FILLED
     assert house.engine.listener_errors == 3
-    house.engine.unsubscribe(broken)
-    for _ in range(MAX_LISTENERS - 1):
+    for _ in range(MAX_LISTENERS - 2):
         house.engine.subscribe(broken)
     with pytest.raises(BadInput):
         house.engine.subscribe(broken)
@@ -425,8 +520,8 @@ def test_decision_ids_are_reserved_and_synced_before_use(build):
     for _ in range(5_000):
         house.engine.decision_ids.take()
     house.engine.top_up_ids()
-    assert records(house)[-1] == IdBlock("D", 20_001)
-    assert house.engine.decision_ids.take() == "D5002"
+    assert records(house)[-1] == IdBlock("PAPER-D", 20_001)
+    assert house.engine.decision_ids.take() == "PAPER-D5002"
 
 
 @pytest.mark.parametrize(

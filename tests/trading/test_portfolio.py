@@ -118,8 +118,14 @@ def fill(side, quantity, price, instrument=2, exec_id="x"):
     return Fill("VENUE", exec_id, "A", instrument, side, quantity, price, 1, 1)
 
 
+def book_fill(portfolio, done, strategy, rate, tape_ns):
+    effect = portfolio.judge_fill(done, strategy, rate, tape_ns)
+    portfolio.take_fill(effect)
+    return effect.profit
+
+
 def apply(portfolio, done):
-    return portfolio.apply_fill(done, "model", portfolio.rate_for(done), 1)
+    return book_fill(portfolio, done, "model", portfolio.rate_for(done), 1)
 
 
 def test_profit_and_loss_convert_at_their_own_side_and_keep_the_rate(marks):
@@ -137,8 +143,8 @@ def test_profit_and_loss_convert_at_their_own_side_and_keep_the_rate(marks):
 def test_money_without_a_rate_waits_in_its_currency(marks):
     portfolio = book_of(marks)
     assert portfolio.rate_for(fill(Side.BUY, 10, 165_000, 4)) is None
-    portfolio.apply_fill(fill(Side.BUY, 10, 165_000, 4), "m", None, 1)
-    portfolio.apply_fill(fill(Side.SELL, 10, 166_000, 4), "m", None, 1)
+    book_fill(portfolio, fill(Side.BUY, 10, 165_000, 4), "m", None, 1)
+    book_fill(portfolio, fill(Side.SELL, 10, 166_000, 4), "m", None, 1)
     assert portfolio.unconverted == {"JPY": 10_000}
     assert portfolio.equity() is None
     marks.update(tick(2, 1, 1, 150.0, 150.1))
@@ -169,7 +175,7 @@ def test_strategies_keep_their_own_positions_and_opening_times(marks):
         (7, Side.SELL, 15, "manual"),
         (8, Side.SELL, 20, "model"),
     ]:
-        portfolio.apply_fill(fill(side, quantity, 150_000), strategy, Decimal(1), at)
+        book_fill(portfolio, fill(side, quantity, 150_000), strategy, Decimal(1), at)
     assert portfolio.strategy_position("model", 2) == (-5, 8)
     assert portfolio.strategy_position("manual", 2) == (-15, 7)
     assert portfolio.steps() == {2: -20}

@@ -1,11 +1,15 @@
 import pytest
 
 from core.types import OrderEvent, OrderEventKind, OrderStatus
+from fix.reports import StatusReport
+from trading.events import OrderEventIn
 from trading.reconciliation import (
     BecomeReady,
+    BookReport,
     HaltTrading,
     Reconciliation,
     ReconciliationState,
+    RequestOpenOrders,
     RequestPositions,
     RequestStatus,
 )
@@ -33,7 +37,9 @@ def report(house, reconciliation, order, kind, **fields):
 def test_nothing_open_goes_straight_to_positions(build):
     house = build(ready=False)
     reconciliation = Reconciliation(house.account.book, house.account.portfolio)
-    assert reconciliation.on_logon() == [RequestPositions()]
+    assert reconciliation.on_logon() == [RequestOpenOrders()]
+    assert reconciliation.on_positions({}) == []
+    assert reconciliation.on_open_orders([]) == [RequestPositions()]
     assert reconciliation.on_positions({}) == [BecomeReady()]
     assert reconciliation.state is R.READY
 
@@ -50,7 +56,8 @@ def test_every_open_order_is_asked_for_and_positions_come_last(start):
     event = OrderEvent(b.client_order_id, K.FILL, house.now)
     assert reconciliation.on_order_event(event) == []
     assert reconciliation.on_positions({0: 10}) == []
-    assert report(house, reconciliation, c, K.ACCEPT) == [RequestPositions()]
+    assert report(house, reconciliation, c, K.ACCEPT) == [RequestOpenOrders()]
+    assert reconciliation.on_open_orders([c.client_order_id]) == [RequestPositions()]
     assert reconciliation.on_positions({0: 10}) == [BecomeReady()]
 
 
@@ -72,6 +79,7 @@ def test_any_difference_in_positions_halts(start, venue):
     house.fill(b)
     reconciliation.on_order_event(OrderEvent(b.client_order_id, K.FILL, house.now))
     report(house, reconciliation, c, K.CANCEL)
+    reconciliation.on_open_orders([])
     (action,) = reconciliation.on_positions(venue)
     assert isinstance(action, HaltTrading)
     assert "ours" in action.reason
@@ -88,5 +96,72 @@ def test_a_disconnect_starts_over(start):
     assert report(house, reconciliation, b, K.CANCEL) == []
     (asked,) = reconciliation.on_logon()
     assert asked.order.client_order_id == c.client_order_id
-    assert report(house, reconciliation, c, K.CANCEL) == [RequestPositions()]
+    assert report(house, reconciliation, c, K.CANCEL) == [RequestOpenOrders()]
+    assert reconciliation.on_timeout() == [RequestOpenOrders()]
+    reconciliation.on_open_orders([])
     assert reconciliation.on_timeout() == [RequestPositions()]
+
+
+@pytest.mark.parametrize("which", ["never seen", "terminal"])
+def test_an_order_that_the_venue_works_and_we_do_not_halts(start, which):
+    house, reconciliation, (a, b, c) = start
+    reconciliation.on_logon()
+    for order in (a, b, c):
+        report(house, reconciliation, order, K.CANCEL)
+    name = a.client_order_id if which == "terminal" else "NOBODYS"
+    (action,) = reconciliation.on_open_orders([name])
+    assert isinstance(action, HaltTrading)
+    assert name in action.reason
+    assert reconciliation.state is R.MISMATCH
+
+
+def test_a_mismatch_is_asked_again_when_a_human_enables(build):
+    house = build(ready=False)
+    reconciliation = Reconciliation(house.account.book, house.account.portfolio)
+    assert reconciliation.on_enabled() == []
+    reconciliation.on_logon()
+    reconciliation.on_open_orders([])
+    (action,) = reconciliation.on_positions({0: 5})
+    assert isinstance(action, HaltTrading)
+    assert reconciliation.on_enabled() == [RequestOpenOrders()]
+    reconciliation.on_open_orders([])
+    (action,) = reconciliation.on_positions({0: 5})
+    assert isinstance(action, HaltTrading)
+    reconciliation.on_enabled()
+    reconciliation.on_open_orders([])
+    assert reconciliation.on_positions({}) == [BecomeReady()]
+    assert reconciliation.state is R.READY
+
+
+def status(order, filled, value, house, stands=OrderStatus.FILLED):
+    return StatusReport(
+        order.client_order_id, "V1", stands, filled, "", house.now, 1, filled_value=value
+    )
+
+
+def test_executions_that_were_lost_here_are_booked_from_the_venues_count(start):
+    house, reconciliation, (*_, c) = start
+    reconciliation.on_logon()
+    house.fill(c, quantity=4, price_ticks=110_010)
+    told = status(c, 10, 4 * 110_010 + 6 * 110_020, house)
+    (action,) = reconciliation.on_status(told)
+    assert isinstance(action, BookReport)
+    for event in (action.event, told.event()):
+        house.process(OrderEventIn(house.now, event))
+        reconciliation.on_order_event(event)
+    booked = house.order(c.client_order_id)
+    assert (booked.status, booked.filled, booked.filled_value) == (
+        OrderStatus.FILLED, 10, 4 * 110_010 + 6 * 110_020,
+    )  # fmt: skip
+    assert house.account.portfolio.steps() == {0: 10}
+    assert c.client_order_id not in reconciliation.waiting_for
+    assert reconciliation.on_status(told) == []
+
+
+def test_a_venue_that_counts_less_than_we_do_halts(start):
+    house, reconciliation, (a, _, c) = start
+    reconciliation.on_logon()
+    house.fill(c)
+    (action,) = reconciliation.on_status(status(c, 3, 3 * 110_010, house, OrderStatus.CANCELED))
+    assert isinstance(action, HaltTrading)
+    assert reconciliation.on_status(status(a, 0, 0, house, OrderStatus.ACCEPTED)) == []

@@ -29,8 +29,6 @@ HEADER = SessionHeader(
     costs=CostModel(slippage_pips=0.1),
     instruments=tuple(DEFAULT_INSTRUMENTS),
     recovered=(b"one", b"two"),
-    models=(ModelSwapped(0, 0, "m", "3", True),),
-    notes={"revision": "abc"},
 )
 FILL = Fill("VENUE", "x", "A", 0, Side.BUY, 3, 110_000, 1, 1)
 EVENTS = [

@@ -1,13 +1,16 @@
 import math
 from dataclasses import replace
 from decimal import Decimal
+from sys import maxsize
 
 import pytest
 
 from core.config import RiskConfig
+from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
 from core.types import OrderEventKind, OrderStatus, OrderType, Side, TradingState, tick
 from trading.events import QuoteIn, SessionChanged, SetTradingState
 from trading.risk import CHECKS, evaluate
+from trading.risk_checks import bounds_of
 
 K = OrderEventKind
 SEC = 1_000_000_000
@@ -32,10 +35,12 @@ def hold(house, steps=10, key="open", instrument=0, side=Side.BUY):
 
 def test_the_table_is_complete_and_in_order():
     assert [row.name for row in CHECKS] == [
-        "trading_state", "account_right", "session", "instrument", "well_formed", "client_id",
-        "duplicate", "quote_fresh", "collar", "order_size", "worst_position", "exposure", "margin",
+        "trading_state", "account_right", "session", "instrument", "well_formed", "well_formed",
+        "client_id", "duplicate", "quote_fresh", "collar", "order_size", "worst_position",
+        "exposure", "margin",
     ]  # fmt: skip
-    assert [row.name for row in CHECKS if row.cached] == ["instrument", "well_formed", "order_size"]
+    cached = [row.check.__name__ for row in CHECKS if row.cached]
+    assert cached == ["instrument", "lots_allowed", "order_size"]
 
 
 def test_a_good_order_passes_and_is_reserved(house):
@@ -168,6 +173,23 @@ def test_7_missing_stale_and_future_quotes(house):
     assert refused(house.submit("c")).check == "quote_fresh"
 
 
+def test_7_the_quote_that_converts_is_fresh_too(build):
+    cross = Instrument(
+        id=4, symbol="EURJPY", base="EUR", quote_currency="JPY", digits=3, pip=0.01,
+        contract_size=100_000,
+    )  # fmt: skip
+    house = build(
+        {"symbols": ("EURJPY",)}, instruments=InstrumentTable([*DEFAULT_INSTRUMENTS, cross])
+    )
+    house.quote(165.0, 165.02, instrument=4)
+    assert refused(house.submit("a", instrument=4)).reason == "no conversion quote"
+    house.quote(150.0, 150.02, instrument=2)
+    house.quote(165.0, 165.02, instrument=4, after_ns=5 * SEC)
+    assert refused(house.submit("b", instrument=4)).reason == "conversion quote is stale"
+    house.quote(150.0, 150.02, instrument=2)
+    assert house.submit("c", instrument=4).refused is None
+
+
 @pytest.mark.parametrize(
     ("bid", "ask"),
     [(math.nan, 1.1), (1.1, math.nan), (1.1, math.inf), (1.2, 1.1), (0.0, 1.1), (-1.0, 1.1)],
@@ -213,6 +235,16 @@ def test_9_notional_without_a_rate_denies(house):
     )  # fmt: skip
     check = {row.name: row.check for row in CHECKS}["order_size"]
     assert check(context).observed == "no rate"
+
+
+@pytest.mark.parametrize(
+    ("limit", "steps"),
+    [("0.03", 3), ("0.029999999999999999999999999999999", 2), ("Infinity", maxsize), ("sNaN", 0),
+     ("-1", 0), ("-Infinity", 0), ("0", 0)],
+)  # fmt: skip
+def test_9_limits_become_whole_steps_exactly(house, limit, steps):
+    limits = replace(house.limits, max_order_lots=Decimal(limit))
+    assert bounds_of(limits, DEFAULT_INSTRUMENTS[0]).order_steps == steps
 
 
 @pytest.mark.parametrize("lost", [False, True])

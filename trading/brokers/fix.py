@@ -1,7 +1,6 @@
 """Broker over a FIX order session: orders out, reports of the venue in."""
 
 from collections.abc import Callable, Iterable
-from time import perf_counter_ns
 from typing import Protocol, TypeVar
 
 from core.clock import Clock
@@ -16,7 +15,6 @@ from fix.session import FixSession
 from fix.store import SessionStore
 from fix.templates import OrderTemplate, template_for
 from fix.transport import Backoff, Initiator, Link
-from monitoring.latency import LatencyHistogram
 
 _KEPT = 8_192
 
@@ -33,7 +31,11 @@ class BrokerListener(Protocol):
         ...
 
     def on_event(self, event: OrderEvent) -> None:
-        """Take what happened to an order, or the answer to `request_status`."""
+        """Take what happened to an order."""
+        ...
+
+    def on_status(self, report: reports.StatusReport) -> None:
+        """Take the answer to `request_status`; `report.event()` is what it tells of the order."""
         ...
 
     def on_positions(self, steps: dict[int, int]) -> None:
@@ -81,13 +83,6 @@ class FixBroker:
     commit_on_return : bool
         True: a report counts as processed when the listener returns. False: when `commit` is
         called, for a listener that queues; what was not committed is replayed by the venue.
-    on_ack : callable of (client order id, sent, acknowledged), optional
-        Called at the first report about an order, with `perf_counter_ns` stamps.
-
-    Attributes
-    ----------
-    ack_latency : LatencyHistogram
-        From handing the order to the session until its first report, ns.
     """
 
     def __init__(
@@ -101,27 +96,23 @@ class FixBroker:
         listener: BrokerListener,
         *,
         commit_on_return: bool = True,
-        on_ack: Callable[[str, int, int], None] | None = None,
     ) -> None:
         self._session = session
         self._instruments = instruments
         self._account = account
         self._clock = clock
         self._listener = listener
-        self._on_ack = on_ack
         self._initiator = Initiator(
             session, self, config.host, config.port, backoff, commit_on_return=commit_on_return
         )
         self._link: Link | None = None
         self._reconciled = False
         self._templates: _Recent[_TemplateKey, OrderTemplate] = _Recent()
-        self._sent_ns: _Recent[str, int] = _Recent()
         self._refusals: _Recent[int, tuple[str, OrderEventKind]] = _Recent()
         self._asked: _Recent[str, None] = _Recent()
         self._mass: list[reports.StatusReport] = []
         self._positions: dict[int, int] = {}
         self._position_reports = 0
-        self.ack_latency = LatencyHistogram()
         self._parsers: dict[bytes, Callable[[Message, bool], None]] = {
             tags.EXECUTION_REPORT: self._take_execution_report,
             tags.CANCEL_REJECT: self._take_cancel_reject,
@@ -154,9 +145,15 @@ class FixBroker:
         self._reconciled = self._link is not None
 
     def commit(self) -> None:
-        """Everything that the listener was given has been dealt with; see `commit_on_return`."""
+        """Everything that the listener was given has been dealt with; see `commit_on_return`.
+
+        A store that cannot note that ends the connection: what is not noted must come again.
+        """
         if self._link is not None:
-            self._link.commit()
+            try:
+                self._link.commit()
+            except Unavailable as error:
+                self._link.abort(str(error))
 
     def load_templates(self, templates: Iterable[OrderTemplate]) -> None:
         """Take templates that were encoded ahead, for orders that they fit."""
@@ -173,7 +170,6 @@ class FixBroker:
         body = template.body(
             order.client_order_id, order.limit_ticks, order.created_ns, order.quote_seq
         )
-        self._sent_ns[order.client_order_id] = perf_counter_ns()
         seq = link.send(tags.NEW_ORDER, body)
         self._refusals[seq] = (order.client_order_id, OrderEventKind.REJECT)
 
@@ -269,14 +265,13 @@ class FixBroker:
     def _take_execution_report(self, message: Message, replayed: bool) -> None:
         report = reports.parse_execution_report(message, self._instruments)
         if isinstance(report, OrderEvent):
-            self._measure(report.client_order_id)
             self._listener.on_event(report)
         elif report.mass_id:
             self._take_mass_status(report)
         elif report.request_id in self._asked or not (report.request_id or replayed):
             # An answer to a question of an earlier connection is out of date.
             self._asked.pop(report.request_id, None)
-            self._listener.on_event(report.event())
+            self._listener.on_status(report)
 
     def _take_mass_status(self, report: reports.StatusReport) -> None:
         if report.mass_id not in self._asked:
@@ -313,11 +308,3 @@ class FixBroker:
             client_order_id, kind = found
             now_ns = self._clock.now_ns()
             self._listener.on_event(OrderEvent(client_order_id, kind, now_ns, reason=text))
-
-    def _measure(self, client_order_id: str) -> None:
-        sent = self._sent_ns.pop(client_order_id, 0)
-        if sent:
-            now = perf_counter_ns()
-            self.ack_latency.record(now - sent)
-            if self._on_ack is not None:
-                self._on_ack(client_order_id, sent, now)

@@ -1,14 +1,13 @@
-"""Which stored quotes the venue plays: those that no model has been trained on."""
+"""Which stored quotes no model was trained on: what the venue plays and scenarios refer to."""
 
 import logging
 from collections.abc import Iterable
 
 from core.config import Config
 from core.errors import AppError, BadInput
-from models import manifest
-from registry.loading import RegistryReader
-from serving.homes import homes_of
-from serving.model_watch import model_name
+from models.dataset import holdout_start
+from models.manifest import model_name, read
+from registry.loading import RegistryReader, local_copies
 from storage.parquet import TickStore
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ def tape_starts(config: Config, symbols: Iterable[str]) -> dict[str, int]:
     BadInput
         When a symbol has no stored quotes.
     """
-    reader = RegistryReader(config.mlflow, homes_of(config).models)
+    reader = RegistryReader(config.mlflow, local_copies(config.storage))
     store = TickStore(config.storage.ticks)
     return {symbol: _start(config, reader, store, symbol) for symbol in symbols}
 
@@ -33,11 +32,10 @@ def tape_starts(config: Config, symbols: Iterable[str]) -> dict[str, int]:
 def _start(config: Config, reader: RegistryReader, store: TickStore, symbol: str) -> int:
     try:
         version = reader.resolve_serving(model_name(symbol))
-        return manifest.read(reader.fetch(version)).holdout_start_ns
+        return read(reader.fetch(version)).holdout_start_ns
     except AppError as error:
         log.info("%s: the tape begins where a training would hold out: %s", symbol, error)
     ts = store.read(symbol).ts
     if not len(ts):
         raise BadInput(f"there are no stored quotes of {symbol}; ingest some first")
-    first, last = int(ts[0]), int(ts[-1])
-    return last - int((last - first) * config.training.holdout_fraction)
+    return holdout_start(int(ts[0]), int(ts[-1]), config.training)

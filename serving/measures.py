@@ -1,0 +1,84 @@
+"""What `/metrics` shows, read from the counts that each part keeps of itself."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from serving.admission import Admission
+from serving.decider import LiveDecider
+from serving.live import LiveLoop
+from serving.model_watch import ModelWatch
+from serving.order_session import OrderSession
+from serving.outlets import Outlets
+from serving.recorder import Recorder
+from serving.stream import Hub
+from serving.tasks import BackgroundTasks
+from trading.engine import TradingEngine
+
+Pairs = Iterator[tuple[str, float]]
+
+
+class Measures(NamedTuple):
+    """The parts that count."""
+
+    engine: TradingEngine
+    live: LiveLoop
+    admission: Admission
+    watch: ModelWatch
+    session: OrderSession
+    decider: LiveDecider
+    outlets: Outlets
+    hub: Hub
+    recorder: Recorder
+    tasks: BackgroundTasks
+
+    def counters(self) -> dict[str, float]:
+        """Totals since the start, by name."""
+        return dict([*self._market(), *self._models(), *self._orders(), *self._house()])
+
+    def _market(self) -> Pairs:
+        feed = self.session.feed
+        if feed is not None:
+            counts = feed.counters
+            yield "feed_received", counts.received
+            yield "feed_malformed", counts.malformed
+            yield "feed_gaps", counts.gaps
+            yield "feed_reconnects", counts.reconnects
+            yield "feed_garbled", feed.garbled
+            yield "feed_repeated", feed.repeated
+        yield "quotes_missed", self.admission.missed
+        yield "quotes_overwritten", self.admission.overwritten
+        yield "feature_rebuilds", self.admission.rebuilds
+        yield "feature_rebuilds_from_nothing", self.admission.holes
+        engines = list(self.admission.features.engines())
+        yield "feature_quotes_late", sum(engine.late for engine in engines)
+        yield "feature_quotes_malformed", sum(engine.malformed for engine in engines)
+        yield "feature_resets", sum(engine.cold for engine in engines)
+
+    def _models(self) -> Pairs:
+        yield "model_swaps", self.watch.swaps
+        yield "model_refusals", self.watch.refusals
+        yield "model_poll_failures", self.watch.failures
+        for direction, count in self.outlets.decisions.items():
+            yield f"decisions_{direction.lower()}", count
+        yield "decision_requests", self.decider.answered
+
+    def _orders(self) -> Pairs:
+        yield "orders_denied", self.outlets.denied
+        yield "fills", self.outlets.fills
+        yield "fills_inferred", self.session.inferred_fills
+        yield "order_session_losses", self.session.losses
+        scenarios = self.engine.desk.pipeline.scenarios
+        if scenarios is not None:
+            yield "scenario_hits", scenarios.counts.hits
+            yield "scenario_misses", scenarios.counts.misses
+            yield "scenario_stale", scenarios.counts.stale
+
+    def _house(self) -> Pairs:
+        yield "events", self.live.events
+        yield "event_failures", self.live.failures
+        yield "task_failures", len(self.tasks.dead)
+        yield "ledger_rows_dropped", self.outlets.dropped
+        yield "ledger_write_failures", self.outlets.write_failures
+        yield "recording_events_lost", self.recorder.lost
+        yield "stream_messages_dropped", self.hub.dropped
+        yield "listener_errors", self.engine.listener_errors
