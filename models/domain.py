@@ -17,7 +17,7 @@ F8 = NDArray[np.float64]
 
 TAIL = 0.001
 # The clock always moves on to where it has not been; it says nothing of the state of the market.
-CLOCK = ("day_", "week_")
+CLOCK = ("day_", "week_", "session_", "month_")
 _SLACK = 2.0
 _LEAST, _MOST = 0.5, 3.0
 _ANY = 1e30
@@ -48,13 +48,9 @@ class Domain(msgspec.Struct, frozen=True):
         )
 
     def arrays(self) -> tuple[F4, F4, F4]:
-        """Give low, high and one over the width as float32[n_features], as `score_row` takes them.
-
-        A feature that never changed has no width: its smallest step is a hundredth of its value.
-        """
+        """Give low, high and 1 / width as float32[n_features], as `score_row` takes them."""
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
-        least = 1e-2 * np.maximum(np.maximum(np.abs(low), np.abs(high)), 1e-6)
-        return low, high, (1.0 / np.maximum(high - low, least)).astype(np.float32)
+        return low, high, (1.0 / np.maximum(high - low, np.float32(1e-30))).astype(np.float32)
 
     def scores(self, rows: F4) -> F8:
         """Scores of rows float32[k, n_features], float64[k]."""
@@ -71,11 +67,14 @@ def fit_domain(rows: F4, later_rows: F4, names: Sequence[str]) -> Domain:
         exceed, but from half a width, so that a quiet stretch does not make it nothing, to three,
         so that a weekend's gap among the later rows does not make it everything.
     names : sequence of str
-        Columns; those of the clock may take any finite value.
+        Columns. Those of the clock may take any finite value, and so may those that never changed:
+        no tree can have split on them.
     """
     low, high = np.quantile(rows, [0.5 * TAIL, 1.0 - 0.5 * TAIL], axis=0).astype(np.float32)
-    clock = np.array([name.startswith(CLOCK) for name in names])
-    low[clock], high[clock] = -_ANY, _ANY
+    rare = low == high  # flags, such as candlestick patterns: each value that occurred is known
+    low[rare], high[rare] = rows[:, rare].min(axis=0), rows[:, rare].max(axis=0)
+    free = (low == high) | np.array([name.startswith(CLOCK) for name in names])
+    low[free], high[free] = -_ANY, _ANY
     found = Domain(tuple(low.tolist()), tuple(high.tolist()), 0.0)
     tail = float(np.quantile(found.scores(later_rows), 1.0 - TAIL)) if len(later_rows) else 0.0
     return Domain(found.low, found.high, min(max(_LEAST, _SLACK * tail), _MOST))

@@ -28,8 +28,7 @@ def naive(domain: Domain, row: np.ndarray) -> float:
     for x, low, high in zip(row.tolist(), domain.low, domain.high, strict=True):
         if not np.isfinite(x):
             return np.inf
-        width = max(high - low, 1e-2 * max(abs(low), abs(high), 1e-6))
-        total += max(low - x, x - high, 0.0) / width
+        total += max(low - x, x - high, 0.0) / (high - low)
     return total
 
 
@@ -53,16 +52,26 @@ def test_like_rows_are_inside_and_shifted_ones_are_not() -> None:
     assert np.mean(domain.scores(one) > domain.limit) > 0.99, "one column is enough"
 
 
-def test_the_clock_may_go_on_and_a_constant_column_may_not() -> None:
-    rows, names = normal(0), ["day_sin", "week_cos", *NAMES[2:]]
+def test_the_clock_may_go_on_and_so_may_what_no_tree_can_have_seen() -> None:
+    rows, names = normal(0), ["day_sin", "session_tokyo", *NAMES[2:]]
     rows[:, 2] = 5.0
     domain = fit_domain(rows, rows[:100], names)
     later = rows[:50].copy()
-    later[:, :2] = 40.0
+    later[:, :3] = 40.0
     assert (domain.scores(later) <= domain.limit).all()
-    later[:, 2] = 5.2
+    later[:, 2] = np.nan
     assert (domain.scores(later) > domain.limit).all()
     assert domain.sound(6)
+
+
+def test_a_rare_flag_that_was_seen_is_known_and_a_new_value_is_not() -> None:
+    rows = normal(0)
+    rows[:, 3] = 0.0
+    rows[7, 3] = 1.0
+    domain = fit_domain(rows, rows[:100], NAMES)
+    later = np.zeros((3, 6), np.float32)
+    later[:, 3] = [0.0, 1.0, 3.0]
+    assert (domain.scores(later) > domain.limit).tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize(
