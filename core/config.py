@@ -44,10 +44,21 @@ class MarketConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """How a model is made. Horizons and windows are in samples (closed bars or ticks)."""
+    """How a model is made. Horizons and windows are in samples (closed bars or ticks).
+
+    With `label` "barrier" the model learns which side would first have earned `barrier_pips` net of
+    cost; what it earns is still measured over the horizon, as it is traded. `early_stopping` is the
+    number of trees without gain on later rows after which no more are grown; 0 grows all `trees`.
+    `combinatorial` adds the paths of CPCV(6, 2) to the report, for fifteen more fits.
+    """
 
     __pydantic_config__ = _STRICT
     cadence: Literal["auto", "bar", "tick"] = "auto"
+    label: Literal["horizon", "barrier"] = "horizon"
+    barrier_pips: float = 5.0
+    calibration: Literal["platt", "isotonic"] = "platt"
+    early_stopping: int = 20
+    combinatorial: bool = False
     horizon_bars: int = 15
     horizon_secs: float = 60.0
     holdout_fraction: float = 0.2

@@ -155,6 +155,8 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
         In-fold estimate of E|mid move| over the horizon, in pips.
     approved : bool
         True when the version serves as ``champion``; a ``bootstrap`` version may only be watched.
+    in_domain : bool
+        False when the row lies outside of what the model has learnt from.
     """
 
     p: float
@@ -164,6 +166,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     horizon_ns: int
     expected_move_pips: float
     approved: bool
+    in_domain: bool = True
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):

@@ -1,11 +1,23 @@
-"""Figures of a training run, drawn without a display."""
+"""Figures of a training run, drawn without a display (Agg), and written as PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from core.columns import F8
+from models.card import table_cells
+from models.dataset import Dataset
+from models.explain import partial_dependence, permutation_importance
 from models.training import TrainingResult
 
 _BINS = 10
+_SHOWN = 15
+_CURVES = 4
+_SIDES = (("SELL", -1), ("HOLD", 0), ("BUY", 1))
+_OUTCOMES = ("down", "flat", "up")
 
 
 def reliability_figure(result: TrainingResult) -> Figure:
@@ -30,3 +42,107 @@ def trades_figure(result: TrainingResult) -> Figure:
     axes.axhline(0.0, color="grey", linewidth=1)
     axes.set(xlabel="round trip", ylabel="net pips", title="out of sample, after cost")
     return figure
+
+
+def fold_table_figure(result: TrainingResult) -> Figure:
+    """Draw the fold table of the model card."""
+    titles, rows = table_cells(result.folds, result.total)
+    figure = Figure(figsize=(14, 0.6 + 0.35 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.axis("off")
+    table = axes.table(cellText=rows, colLabels=titles, loc="center")
+    table.auto_set_font_size(False)
+    table.set_fontsize(8)
+    table.scale(1.0, 1.3)
+    return figure
+
+
+def confusion(result: TrainingResult) -> np.ndarray:
+    """Count what the policy said of each tested row against what the mid then did.
+
+    Returns
+    -------
+    int64[3, 3]
+        SELL, HOLD, BUY by down, flat, up.
+    """
+    moved = np.sign(result.out_of_sample.dataset.move_pips).astype(np.int64)
+    said = result.trades.signals.astype(np.int64)
+    return np.bincount(3 * (said + 1) + moved + 1, minlength=9).reshape(3, 3)
+
+
+def confusion_figure(result: TrainingResult) -> Figure:
+    """Confusion at the traded threshold: what clears the cost, not what clears one half."""
+    counts = confusion(result)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    for row, column in np.ndindex(3, 3):
+        dark = shares[row, column] > 0.5
+        text = f"{counts[row, column]}\n{shares[row, column]:.1%}"
+        axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
+    axes.set_xticks(range(3), _OUTCOMES)
+    axes.set_yticks(range(3), [name for name, _ in _SIDES])
+    axes.set(xlabel="mid over the horizon", title="decision on every tested row")
+    return figure
+
+
+def importance_figure(names: Sequence[str], importance: F8) -> Figure:
+    """Permutation importance of the columns that matter most, largest on top."""
+    order = np.argsort(importance)[-_SHOWN:]
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.barh([names[k] for k in order], importance[order])
+    axes.axvline(0.0, color="grey", linewidth=1)
+    axes.set(xlabel="rise of the log-loss when shuffled", title="permutation importance")
+    return figure
+
+
+def dependence_figure(names: Sequence[str], curves: Sequence[tuple[F8, F8]]) -> Figure:
+    """Partial dependence of p on a few columns, one panel each."""
+    figure = Figure(figsize=(4 * len(curves), 3.2), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(curves), sharey=True))
+    for axes, name, (values, p) in zip(panels, names, curves, strict=True):
+        axes.plot(values, p)
+        axes.set(xlabel=name)
+    panels[0].set_ylabel("mean P(up)")
+    return figure
+
+
+def training_figures(result: TrainingResult, dataset: Dataset) -> dict[str, Figure]:
+    """All figures of a run by file name.
+
+    Importance and dependence are of the final model on rows of the holdout, which nothing was
+    fitted on; they are left out when there are none.
+    """
+    figures = {
+        "reliability.png": reliability_figure(result),
+        "trades.png": trades_figure(result),
+        "folds.png": fold_table_figure(result),
+        "confusion.png": confusion_figure(result),
+    }
+    tested = dataset.holdout()
+    if len(tested):
+        names = dataset.spec.names
+        importance = permutation_importance(result.model, tested, result.params.seed)
+        top = np.argsort(-importance)[:_CURVES].tolist()
+        curves = partial_dependence(result.model, tested, top)
+        figures["importance.png"] = importance_figure(names, importance)
+        figures["dependence.png"] = dependence_figure([names[k] for k in top], curves)
+    return figures
+
+
+def write_png(figure: Figure, path: Path) -> None:
+    """Write a figure; no display and no global state of matplotlib is touched."""
+    FigureCanvasAgg(figure)
+    figure.savefig(path, format="png")
+
+
+def write_figures(result: TrainingResult, dataset: Dataset, folder: Path) -> list[Path]:
+    """Write all figures of a run into a folder; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, figure in training_figures(result, dataset).items():
+        paths.append(folder / name)
+        write_png(figure, paths[-1])
+    return paths

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.config import Config
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
-from flows.figures import reliability_figure, trades_figure
+from flows.figures import training_figures
 from flows.sources import Sources
 from models.card import fold_table, render
 from models.dataset import Dataset, build_dataset, spec_for
@@ -113,6 +113,8 @@ def _train_in(
     on_progress: Progress | None,
 ) -> Trained:
     run.params(_parameters(config, dataset))
+    # The run that is open counts itself.
+    trials = count_trials(client, config.mlflow.experiment, dataset.data_hash)
     result = fit(
         dataset,
         config.training,
@@ -121,15 +123,12 @@ def _train_in(
         config.decision,
         dataset.pip,
         on_progress=on_progress,
+        trials=trials,
     )
-    # The run that is open counts itself.
-    trials = count_trials(client, config.mlflow.experiment, dataset.data_hash)
     with tempfile.TemporaryDirectory(prefix="tickpath-artifact-") as folder:
         artifact = Path(folder) / "model"
-        manifest, _ = write_artifact(
-            artifact, result, dataset, code_revision=tags["code_revision"], trials=trials
-        )
-        _log(run, manifest, result)
+        manifest, _ = write_artifact(artifact, result, dataset, code_revision=tags["code_revision"])
+        _log(run, manifest, result, dataset)
         version = register(client, run, artifact, tags)
     return Trained(
         version=version,
@@ -140,12 +139,12 @@ def _train_in(
     )
 
 
-def _log(run: Run, manifest: Manifest, result: TrainingResult) -> None:
+def _log(run: Run, manifest: Manifest, result: TrainingResult, dataset: Dataset) -> None:
     run.metrics(result.metrics)
     run.table([asdict(fold) for fold in result.folds], "folds.json")
     run.text(render(manifest, result.folds, result.total), "card.md")
-    run.figure(reliability_figure(result), "reliability.png")
-    run.figure(trades_figure(result), "trades.png")
+    for name, figure in training_figures(result, dataset).items():
+        run.figure(figure, name)
 
 
 def _known(config: Config, model: str, number: str) -> Trained:

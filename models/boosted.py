@@ -1,6 +1,6 @@
 """XGBoost direction model: P(mid is up over the horizon) from one feature row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,8 @@ FAMILY = "boosted-trees"
 class BoostedParams:
     """What is told to XGBoost, beside objective and tree method.
 
+    With `early_stopping` above 0, `trees` is the most that are grown.
+
     Subsampling, `min_child_weight` and `reg_lambda` hold back trees that would learn single
     episodes by heart; with weights by uniqueness both count independent labels, not rows. One
     thread is the default because these data sets are small: two were slower in every case tried,
@@ -36,6 +38,7 @@ class BoostedParams:
     reg_lambda: float = 10.0
     seed: int = 7
     nthread: int = 1
+    early_stopping: int = 0
 
     @classmethod
     def of(cls, config: TrainingConfig, nthread: int = 1) -> "BoostedParams":
@@ -46,7 +49,12 @@ class BoostedParams:
             learning_rate=config.learning_rate,
             seed=config.seed,
             nthread=nthread,
+            early_stopping=config.early_stopping,
         )
+
+    def with_trees(self, trees: int) -> "BoostedParams":
+        """Give the same parameters with another number of trees, all of them grown."""
+        return replace(self, trees=trees, early_stopping=0)
 
     def for_xgboost(self) -> dict[str, int | float | str]:
         """Names and values as ``xgboost.train`` takes them, all but the number of rounds."""
@@ -80,9 +88,21 @@ class BoostedModel:
         """XGBoost's own file, in UBJSON."""
         return bytes(self._booster.save_raw("ubj"))
 
-    def margins(self, rows: F4) -> F4:
-        """Log-odds of rows float32[k, n] by the heap engine, float32[k]."""
-        return margins(self.heap, np.ascontiguousarray(rows))
+    @property
+    def n_trees(self) -> int:
+        """Number of trees."""
+        return int(self._booster.num_boosted_rounds())
+
+    def margins(self, rows: F4, trees: int | None = None) -> F4:
+        """Log-odds of rows float32[k, n] by the heap engine, float32[k]; of the first `trees`."""
+        heap = self.heap if trees is None else self.heap.first(trees)
+        return margins(heap, np.ascontiguousarray(rows))
+
+    def contributions(self, rows: F4) -> F4:
+        """TreeSHAP values of rows, float32[k, n + 1]: log-odds per feature, the base at the end."""
+        data = xgboost.DMatrix(rows, nthread=1)
+        values: F4 = self._booster.predict(data, pred_contribs=True)
+        return values
 
     def own_margins(self, rows: F4) -> F4:
         """Log-odds by XGBoost itself, to compare with."""
@@ -93,6 +113,11 @@ class BoostedModel:
         """Uncalibrated probabilities by XGBoost itself, to compare with."""
         predicted: F4 = self._booster.inplace_predict(rows)
         return predicted
+
+
+def load(ubjson: bytes) -> BoostedModel:
+    """Model of XGBoost's own file, as `BoostedModel.ubjson` gives it."""
+    return BoostedModel(xgboost.Booster({"nthread": 1}, model_file=bytearray(ubjson)))
 
 
 def fit(
@@ -117,9 +142,47 @@ def fit(
     BadInput
         When there is nothing to learn: no rows, or one class only.
     """
+    _refuse_one_class(up)
+    data = _matrix(rows, up, params, weight)
+    return BoostedModel(xgboost.train(params.for_xgboost(), data, params.trees))
+
+
+def best_rounds(
+    rows: F4,
+    up: NDArray[np.bool_],
+    later_rows: F4,
+    later_up: NDArray[np.bool_],
+    params: BoostedParams,
+    weight: NDArray[np.float64] | None = None,
+) -> int:
+    """Find the number of trees with the least log-loss on later rows; at least 1.
+
+    Growing ends when `params.early_stopping` trees in a row brought no gain. The model is fitted
+    anew with this number, on all rows, so that the rows that stopped it are learnt from as well.
+    """
+    _refuse_one_class(up)
+    booster = xgboost.train(
+        {**params.for_xgboost(), "eval_metric": "logloss"},
+        _matrix(rows, up, params, weight),
+        params.trees,
+        evals=[(_matrix(later_rows, later_up, params), "later")],
+        early_stopping_rounds=params.early_stopping,
+        verbose_eval=False,
+    )
+    return int(booster.best_iteration) + 1
+
+
+def _matrix(
+    rows: F4,
+    up: NDArray[np.bool_],
+    params: BoostedParams,
+    weight: NDArray[np.float64] | None = None,
+) -> xgboost.DMatrix:
+    return xgboost.DMatrix(rows, up.astype(np.float32), weight=weight, nthread=params.nthread)
+
+
+def _refuse_one_class(up: NDArray[np.bool_]) -> None:
     n_up = int(np.count_nonzero(up))
     if n_up in (0, len(up)):
         side = "down or flat" if n_up == 0 else "up"
         raise BadInput(f"all {len(up)} rows to fit are {side}; a direction model needs both")
-    data = xgboost.DMatrix(rows, up.astype(np.float32), weight=weight, nthread=params.nthread)
-    return BoostedModel(xgboost.train(params.for_xgboost(), data, params.trees))

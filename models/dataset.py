@@ -11,13 +11,17 @@ from core.config import TrainingConfig
 from core.costs import CostModel
 from core.errors import BadInput
 from core.types import Cadence
-from features.batch import FeatureRows, compute
+from features import batch
+from features.batch import FeatureRows
+from features.parity import Compute, check_leaks
 from features.spec import FeatureSpec, spec_named
-from models.labels import Flags, fixed_horizon
+from models.labels import Flags, Labels, fixed_horizon, triple_barrier
+from models.refusals import refuse_leaks, refuse_too_good
 from models.validation import rows_needed
 
 # Under this much tape there are too few closed bars, so tick files are read tick by tick.
 _TICK_CADENCE_BELOW_NS = 3 * 86_400 * 10**9
+_LEAK_QUOTES, _LEAK_POINTS = 20_000, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -33,9 +37,9 @@ class Dataset:
     bid, ask : float64[m]
         Entry prices, in quote currency.
     up : bool[m]
-        The label.
+        The label that is learnt.
     move_pips, net_long, net_short : float64[m]
-        As in `models.labels.Labels`.
+        What followed over the horizon, as in `models.labels.Labels`.
     holdout_start_ns : int
         Training sees only rows whose label ends before.
     """
@@ -104,6 +108,7 @@ def build_dataset(
     *,
     data_hash: str = "",
     features: FeatureRows | None = None,
+    compute: Compute = batch.compute,
 ) -> Dataset:
     """Compute features and labels and keep the warm rows with a valid label.
 
@@ -117,17 +122,20 @@ def build_dataset(
         Hash of the stored snapshot that `columns` came from.
     features : FeatureRows, optional
         Rows computed already from these columns and this spec.
+    compute : callable
+        What computes the rows otherwise, after a check that it does not look ahead.
 
     Raises
     ------
     BadInput
-        When a warm row is not finite, the training part has too few rows, or one class only.
+        When a feature looks ahead or tells the outcome, a warm row is not finite, the training part
+        has too few rows, or one class only.
     """
     if len(columns) == 0:
         raise BadInput(f"there are no quotes of {symbol} to learn from")
-    computed = compute(spec, columns, pip) if features is None else features
+    computed = features or _computed(spec, columns, pip, compute, symbol)
     horizon_ns = horizon_of(spec, config)
-    labels = fixed_horizon(columns, computed.index, horizon_ns, pip, costs)
+    labels = _labels(columns, computed.index, horizon_ns, pip, config, costs)
     kept = computed.warm & labels.valid
     rows = computed.rows[kept]
     _refuse_not_finite(rows, spec, symbol)
@@ -150,7 +158,35 @@ def build_dataset(
         data_hash=data_hash,
     )
     _refuse_too_little(dataset, config, len(columns), computed.warm)
+    training = dataset.training()
+    refuse_too_good(training.rows, training.up, spec.names, symbol)
     return dataset
+
+
+def _computed(
+    spec: FeatureSpec, columns: QuoteColumns, pip: float, compute: Compute, symbol: str
+) -> FeatureRows:
+    newest = columns[max(0, len(columns) - _LEAK_QUOTES) :]
+    refuse_leaks(check_leaks(spec, newest, pip, _LEAK_POINTS, compute=compute), symbol)
+    return compute(spec, columns, pip)
+
+
+def _labels(
+    columns: QuoteColumns,
+    index: I8,
+    horizon_ns: int,
+    pip: float,
+    config: TrainingConfig,
+    costs: CostModel,
+) -> Labels:
+    """Outcomes over the horizon, as they are traded; with barriers only the side is another."""
+    labels = fixed_horizon(columns, index, horizon_ns, pip, costs)
+    if config.label == "horizon":
+        return labels
+    if config.barrier_pips <= 0.0:
+        raise BadInput(f"barrier_pips must be greater than zero, not {config.barrier_pips}")
+    touched = triple_barrier(columns, index, horizon_ns, pip, costs, config.barrier_pips)
+    return replace(labels, up=touched.up)
 
 
 def holdout_start(first_ns: int, last_ns: int, config: TrainingConfig) -> int:

@@ -1,6 +1,6 @@
 """Out-of-sample results of a decision policy, net of cost, beside a predictor without skill."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,11 +11,21 @@ from core.config import DecisionConfig
 from core.costs import CostModel
 from core.types import Direction, Prediction, Signal
 from models.dataset import Dataset
+from models.overfitting import (
+    Record,
+    break_even_hit_rate,
+    deflated_sharpe,
+    min_track_record,
+    overfitting_probability,
+)
 
 I1 = NDArray[np.int8]
 
 _RESAMPLES = 2_000
 _CONFIDENCE = 0.95
+# What might have been chosen instead: less trees, and a margin that is this much of E|move| higher.
+_MARGINS = (0.0, 0.05, 0.1)
+_PERIODS = 160
 
 
 class Decide(Protocol):
@@ -69,6 +79,19 @@ class FoldResult:
         Share of trades with a gain after cost; 0 without trades.
     net_pips, net_pips_per_trade : float
         After spread, slippage and commission; 0 without trades.
+    dsr : float
+        Deflated Sharpe Ratio of the trades: P(there is skill), allowing for all trials; 0 under ten
+        trades.
+    pbo : float
+        Probability of Backtest Overfitting among what might have been chosen instead (fewer trees,
+        higher margins); 1 when none of them trades.
+    track_record : float
+        Trades over the fewest that would show a gain with 95 % confidence (MinTRL); 0 when no
+        number would.
+    coverage : float
+        Share of moves inside their 90 % conformal interval; 0 without one.
+    out_of_domain : float
+        Share of test rows that lie outside of the training domain, where the policy holds.
     no_skill_trades, no_skill_net_pips : int, float
         The same policy fed with the base rate.
     """
@@ -90,6 +113,11 @@ class FoldResult:
     trade_hit_rate: float
     net_pips: float
     net_pips_per_trade: float
+    dsr: float
+    pbo: float
+    track_record: float
+    coverage: float
+    out_of_domain: float
     no_skill_trades: int
     no_skill_net_pips: float
 
@@ -115,15 +143,23 @@ def brier(p: F8, up: NDArray[np.bool_]) -> float:
     return float(np.mean((p - up) ** 2))
 
 
-def signals(dataset: Dataset, p: F8, expected_move_pips: F8, policy: Policy) -> I1:
+def signals(
+    dataset: Dataset,
+    p: F8,
+    expected_move_pips: F8,
+    policy: Policy,
+    in_domain: NDArray[np.bool_] | None = None,
+) -> I1:
     """Ask the policy row by row: +1 buy, -1 sell, 0 hold; int8[m]."""
     sign = {Direction.BUY: 1, Direction.SELL: -1, Direction.HOLD: 0}
     decide, costs, config = policy.decide, policy.costs, policy.config
     pip, horizon, fingerprint = dataset.pip, dataset.horizon_ns, dataset.spec.fingerprint
     out = np.zeros(len(dataset), np.int8)
-    columns = (p.tolist(), expected_move_pips.tolist(), dataset.bid.tolist(), dataset.ask.tolist())
-    for row, (chance, move, bid, ask) in enumerate(zip(*columns, strict=True)):
-        prediction = Prediction(chance, "evaluation", "0", fingerprint, horizon, move, True)
+    known = np.ones(len(p), np.bool_) if in_domain is None else in_domain
+    columns = (p, expected_move_pips, dataset.bid, dataset.ask, known)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    for row, (chance, move, bid, ask, inside) in enumerate(rows):
+        prediction = Prediction(chance, "evaluation", "0", fingerprint, horizon, move, True, inside)
         out[row] = sign[decide(prediction, bid, ask, pip, 0, costs, config).direction]
     return out
 
@@ -143,23 +179,50 @@ def trades_of(dataset: Dataset, acted: I1) -> Trades:
     return Trades(taken, sides, net, acted)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Scored:
-    """Tested rows with p, the no-skill base rate and E|move|, all float64[m]."""
+    """Tested rows with what was predicted for them inside the fold.
+
+    Attributes
+    ----------
+    p, base_p, expected_move_pips : float64[m]
+        Calibrated p, the no-skill base rate, E|move|.
+    instead : float64[alternatives, m], optional
+        p of models that might have been chosen instead.
+    in_domain, covered : bool[m], optional
+        Row inside of the training domain; move inside of its conformal interval.
+    """
 
     dataset: Dataset
     p: F8
     base_p: F8
     expected_move_pips: F8
     train_rows: int
+    instead: F8 | None = None
+    in_domain: NDArray[np.bool_] | None = None
+    covered: NDArray[np.bool_] | None = None
+
+    def traded(self, policy: Policy, p: F8 | None = None) -> Trades:
+        """Round trips that the policy makes of p, the model's own when none is given."""
+        chances = self.p if p is None else p
+        acted = signals(self.dataset, chances, self.expected_move_pips, policy, self.in_domain)
+        return trades_of(self.dataset, acted)
 
 
-def assess(scored: Scored, policy: Policy, fold: int = 0) -> tuple[FoldResult, Trades]:
-    """Figures and trades of tested rows."""
+def assess(
+    scored: Scored, policy: Policy, fold: int = 0, trials: int = 1
+) -> tuple[FoldResult, Trades]:
+    """Figures and trades of tested rows.
+
+    Parameters
+    ----------
+    trials : int
+        Configurations tried on this data, this one included.
+    """
     dataset = scored.dataset
-    moves = scored.expected_move_pips
-    made = trades_of(dataset, signals(dataset, scored.p, moves, policy))
-    idle = trades_of(dataset, signals(dataset, scored.base_p, moves, policy))
+    made, idle = scored.traded(policy), scored.traded(policy, scored.base_p)
+    record = Record.of(made.net_pips)
+    n_trades = len(made.rows)
     result = FoldResult(
         fold=fold,
         train_rows=scored.train_rows,
@@ -174,14 +237,40 @@ def assess(scored: Scored, policy: Policy, fold: int = 0) -> tuple[FoldResult, T
         break_even_hit_rate=_break_even(dataset, policy.costs),
         buys=int(np.count_nonzero(made.signals > 0)),
         sells=int(np.count_nonzero(made.signals < 0)),
-        trades=len(made.rows),
-        trade_hit_rate=float(np.mean(made.net_pips > 0.0)) if len(made.rows) else 0.0,
+        trades=n_trades,
+        trade_hit_rate=float(np.mean(made.net_pips > 0.0)) if n_trades else 0.0,
         net_pips=float(made.net_pips.sum()),
-        net_pips_per_trade=float(made.net_pips.mean()) if len(made.rows) else 0.0,
+        net_pips_per_trade=float(made.net_pips.mean()) if n_trades else 0.0,
+        dsr=deflated_sharpe(record, trials),
+        pbo=overfitting_probability(alternatives(scored, policy)),
+        track_record=n_trades / min_track_record(record),
+        coverage=0.0 if scored.covered is None else float(np.mean(scored.covered)),
+        out_of_domain=0.0 if scored.in_domain is None else float(np.mean(~scored.in_domain)),
         no_skill_trades=len(idle.rows),
         no_skill_net_pips=float(idle.net_pips.sum()),
     )
     return result, made
+
+
+def alternatives(scored: Scored, policy: Policy) -> F8:
+    """Net pips per period of what was chosen and of what might have been instead.
+
+    Returns
+    -------
+    float64[configurations, periods]
+        Periods of equally many rows; a trade counts where it begins. The first one was chosen.
+    """
+    models = [scored.p] if scored.instead is None else [scored.p, *scored.instead]
+    move = float(np.mean(scored.expected_move_pips))
+    n = len(scored.p)
+    periods = max(4, min(_PERIODS, n))
+    out = np.zeros((len(models) * len(_MARGINS), periods))
+    for at, (p, more) in enumerate((p, more) for p in models for more in _MARGINS):
+        margin = policy.config.margin_pips + more * move
+        stricter = replace(policy, config=replace(policy.config, margin_pips=margin))
+        trades = scored.traded(stricter, p)
+        np.add.at(out[at], trades.rows * periods // n, trades.net_pips)
+    return out
 
 
 def _hit_rate(p: F8, move_pips: F8) -> float:
@@ -192,7 +281,7 @@ def _break_even(dataset: Dataset, costs: CostModel) -> float:
     """(1 + cost / E|move|) / 2; above 1 when no hit rate would pay."""
     spread = float(np.mean(dataset.ask - dataset.bid)) / dataset.pip
     move = float(np.mean(np.abs(dataset.move_pips)))
-    return 0.5 * (1.0 + costs.round_trip_pips(spread) / max(move, 1e-9))
+    return break_even_hit_rate(costs.round_trip_pips(spread), move)
 
 
 def lower_bound(net_pips: F8, seed: int, confidence: float = _CONFIDENCE) -> float:

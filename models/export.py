@@ -1,5 +1,6 @@
 """Write a trained model as an artifact: data only, with the hashes that serving will check."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def write_artifact(
     dataset: Dataset,
     *,
     code_revision: str,
-    trials: int = 1,
+    trials: int | None = None,
 ) -> tuple[Manifest, str]:
     """Write the final model of a training run.
 
@@ -36,8 +37,9 @@ def write_artifact(
         What `result` was trained on.
     code_revision : str
         Revision of this code, for the record.
-    trials : int
-        Configurations tried on this data before this one was kept.
+    trials : int, optional
+        What the manifest says of the configurations tried; those of `result` when absent, which is
+        what its Deflated Sharpe Ratio allows for.
 
     Returns
     -------
@@ -57,7 +59,8 @@ def write_artifact(
     part = dataset.training()
     compare_engines(result.model.boosted, _spread(part.rows, _COMPARED_ROWS), result.params.seed)
     _write_arrays(folder, result, _spread(part.rows, CANARIES))
-    manifest = _manifest(folder, result, dataset, code_revision, trials)
+    tried = result.trials if trials is None else trials
+    manifest = _manifest(folder, result, dataset, code_revision, tried)
     return manifest, manifests.write(folder, manifest)
 
 
@@ -136,6 +139,10 @@ def _manifest(
         data_hash=dataset.data_hash,
         code_revision=code_revision,
         seed=params.seed,
-        parameters={"num_boost_round": params.trees, **params.for_xgboost()},
+        parameters={"num_boost_round": result.model.boosted.n_trees, **params.for_xgboost()},
         trials=trials,
+        training=asdict(result.config),
+        costs=asdict(result.costs),
+        domain=result.model.domain,
+        conformal=result.model.conformal,
     )

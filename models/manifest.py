@@ -7,6 +7,8 @@ import msgspec
 
 from core.errors import BadInput
 from models.calibration import Calibration
+from models.conformal import Conformal
+from models.domain import Domain
 
 SCHEMA = "tickpath-model/1"
 FILE_NAME = "manifest.json"
@@ -41,7 +43,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     train_start_ns, train_end_ns, holdout_start_ns : int
         First training row, end of the last training label, first instant never trained on.
     trials : int
-        Number of configurations tried on this data before this one was kept.
+        Number of configurations tried on this data, this one included; `metrics["dsr"]` allows for
+        them.
+    training, costs : dict
+        Settings and costs that the data set and the fit were made with; `models.reproduce` needs
+        them beside `parameters`.
+    domain, conformal : optional
+        Training domain of a row, interval of the move; absent when there were too few rows.
     """
 
     schema: str = SCHEMA
@@ -67,6 +75,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     seed: int
     parameters: dict[str, int | float | str]
     trials: int
+    training: dict[str, int | float | str | bool] = {}
+    costs: dict[str, float] = {}
+    domain: Domain | None = None
+    conformal: Conformal | None = None
 
 
 def encode(manifest: Manifest) -> bytes:

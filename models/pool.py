@@ -57,6 +57,7 @@ class ModelPool:
             slot.horizon_ns,
             slot.move,
             slot.approved,
+            slot.model.domain_score(row) <= slot.model.domain_limit,
         )
 
     def swap(self, instrument: int, model: LoadedModel, version: str, approved: bool) -> None:

@@ -13,30 +13,15 @@ from core.columns import F8, I8
 from core.config import DecisionConfig, TrainingConfig
 from core.costs import CostModel
 from core.errors import BadInput
-from models.boosted import BoostedModel, BoostedParams, fit
-from models.calibration import Calibration, fit_platt
+from models.boosted import BoostedParams
 from models.dataset import Dataset
 from models.evaluation import Decide, FoldResult, Policy, Scored, Trades, assess, lower_bound
-from models.labels import uniqueness
-from models.validation import before, walk_forward
+from models.fitting import FittedModel, fit_calibrated
+from models.labels import balance, uniqueness
+from models.paths import evaluate_paths
+from models.validation import walk_forward
 
-CALIBRATION_FRACTION = 0.2
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FittedModel:
-    """Trees with the calibration and the move estimate of their own training rows."""
-
-    boosted: BoostedModel
-    calibration: Calibration
-    expected_move_pips: float
-    base_rate: float
-    train_rows: int
-
-    def predict(self, rows: np.ndarray) -> F8:
-        """Calibrated p of rows float32[k, n], float64[k]."""
-        return self.calibration.apply(self.boosted.margins(rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -54,9 +39,15 @@ class TrainingResult:
     trades : Trades
         Round trips over all test blocks.
     metrics : dict of str to float
-        `total` and the bootstrap bound, all finite, as they go to the manifest.
+        `total`, the bootstrap bound and the class balance, all finite, as they go to the manifest.
     model : FittedModel
         Fitted on the whole training part.
+    params : BoostedParams
+        As asked for; early stopping may have kept fewer trees.
+    config, costs : TrainingConfig, CostModel
+        What the run was made with.
+    trials : int
+        Configurations tried on this data, this one included.
     """
 
     folds: tuple[FoldResult, ...]
@@ -66,6 +57,9 @@ class TrainingResult:
     metrics: dict[str, float]
     model: FittedModel
     params: BoostedParams
+    config: TrainingConfig
+    costs: CostModel
+    trials: int
     train_start_ns: int
     train_end_ns: int
 
@@ -79,6 +73,7 @@ def train(
     pip: float,
     on_progress: Progress | None = None,
     nthread: int = 1,
+    trials: int = 1,
 ) -> TrainingResult:
     """Evaluate by walk-forward and fit the final model, all inside the training part.
 
@@ -90,6 +85,9 @@ def train(
         Size of a pip; must be the data set's.
     on_progress : callable, optional
         Called with (steps done, steps in all, what was just done).
+    trials : int
+        Configurations tried on this data, this one, pruned and failed ones included; the Deflated
+        Sharpe Ratio allows for them.
 
     Raises
     ------
@@ -106,58 +104,32 @@ def train(
     folds: list[FoldResult] = []
     splits = walk_forward(part.ts, part.end_ns, config.folds, config.embargo_samples)
     for number, (train_rows, test_rows) in enumerate(splits, 1):
-        fitted = fit_calibrated(part.select(train_rows), params, config.embargo_samples)
-        scored.append(_score(fitted, part.select(test_rows)))
-        folds.append(assess(scored[-1], policy, number)[0])
+        fitted = fit_calibrated(
+            part.select(train_rows), params, config.embargo_samples, config.calibration
+        )
+        scored.append(fitted.score(part.select(test_rows)))
+        folds.append(assess(scored[-1], policy, number, trials)[0])
         tell(number, config.folds + 1, f"fold {number} of {config.folds}")
     whole = _join(scored, part)
-    total, trades = assess(whole, policy)
-    model = fit_calibrated(part, params, config.embargo_samples)
+    total, trades = assess(whole, policy, trials=trials)
+    metrics = {**_metrics(total, trades, config.seed), **_balance(part)}
+    if config.combinatorial:
+        metrics |= evaluate_paths(part, params, config, policy).metrics()
+    model = fit_calibrated(part, params, config.embargo_samples, config.calibration)
     tell(config.folds + 1, config.folds + 1, "final model")
     return TrainingResult(
         folds=tuple(folds),
         total=total,
         out_of_sample=whole,
         trades=trades,
-        metrics=_metrics(total, trades, config.seed),
+        metrics=metrics,
         model=model,
         params=params,
+        config=config,
+        costs=costs,
+        trials=trials,
         train_start_ns=int(part.ts[0]),
         train_end_ns=int(part.end_ns.max()),
-    )
-
-
-def fit_calibrated(part: Dataset, params: BoostedParams, embargo: int) -> FittedModel:
-    """Fit the trees on the earlier rows and the calibration on the later ones.
-
-    Parameters
-    ----------
-    part : Dataset
-        Training rows in time order; the last fifth calibrates, purged and embargoed from the rest.
-    """
-    start = round(len(part) * (1.0 - CALIBRATION_FRACTION))
-    # With few rows the embargo must not eat what there is to learn from; the purge always holds.
-    early = part.select(before(part.ts, part.end_ns, start, min(embargo, start // 4)))
-    boosted = fit(early.rows, early.up, params, uniqueness(early.ts, early.end_ns))
-    late = part.select(np.arange(start, len(part)))
-    return FittedModel(
-        boosted=boosted,
-        calibration=fit_platt(
-            boosted.margins(late.rows), late.up, uniqueness(late.ts, late.end_ns)
-        ),
-        expected_move_pips=float(np.mean(np.abs(part.move_pips))),
-        base_rate=float(np.mean(part.up)),
-        train_rows=len(part),
-    )
-
-
-def _score(model: FittedModel, test: Dataset) -> Scored:
-    return Scored(
-        dataset=test,
-        p=model.predict(test.rows),
-        base_p=np.full(len(test), model.base_rate),
-        expected_move_pips=np.full(len(test), model.expected_move_pips),
-        train_rows=model.train_rows,
     )
 
 
@@ -165,12 +137,22 @@ def _join(scored: list[Scored], part: Dataset) -> Scored:
     """All test blocks as one: they are neighbours, so together they are one stretch of rows."""
     n = sum(len(one.p) for one in scored)
     rows: I8 = np.arange(len(part) - n, len(part))
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(one, name) for one in scored])
+
+    # Folds may have stopped at different numbers of trees; the shares of them are the same.
+    stages = min(len(one.instead) for one in scored if one.instead is not None)
+    instead: list[F8] = [one.instead[:stages] for one in scored if one.instead is not None]
     return Scored(
         dataset=part.select(rows),
-        p=np.concatenate([one.p for one in scored]),
-        base_p=np.concatenate([one.base_p for one in scored]),
-        expected_move_pips=np.concatenate([one.expected_move_pips for one in scored]),
+        p=joined("p"),
+        base_p=joined("base_p"),
+        expected_move_pips=joined("expected_move_pips"),
         train_rows=max(one.train_rows for one in scored),
+        instead=np.concatenate(instead, axis=1),
+        in_domain=joined("in_domain"),
+        covered=joined("covered"),
     )
 
 
@@ -182,6 +164,11 @@ def _metrics(total: FoldResult, trades: Trades, seed: int) -> dict[str, float]:
     }
     metrics["net_pips_per_trade_lower"] = lower_bound(trades.net_pips, seed)
     return metrics
+
+
+def _balance(part: Dataset) -> dict[str, float]:
+    found = balance(part.up, part.move_pips, uniqueness(part.ts, part.end_ns))
+    return {f"labels_{name}": float(value) for name, value in asdict(found).items()}
 
 
 def _silent(_done: int, _of: int, _what: str) -> None:

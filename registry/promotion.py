@@ -17,6 +17,7 @@ from models.manifest import Manifest
 from registry.loading import BOOTSTRAP, CHAMPION, RegisteredVersion, RegistryReader
 
 MIN_TRADES = 30
+MIN_DSR = 0.95
 SOURCE_TAG = "data_source"
 
 Rule = Literal[">", ">=", "<", "<="]
@@ -91,6 +92,10 @@ def skill_gates(manifest: Manifest) -> tuple[Gate, ...]:
             "<",
             1.0,
         ),
+        Gate("dsr", "Deflated Sharpe Ratio for all trials", figure("dsr"), ">=", MIN_DSR),
+        # Kept for the record: among near-equal alternatives it is about one half even with skill,
+        # so it fails only where it is missing or nothing could be told apart.
+        Gate("pbo", "Probability of Backtest Overfitting", figure("pbo"), "<", 1.0),
     )
 
 

@@ -12,6 +12,8 @@ from registry.lineage import version_tags
 from registry.loading import HASH_TAG, RegisteredVersion
 from registry.tracking import Run
 
+# A version without these was never judged for luck.
+REQUIRED_METRICS = ("dsr", "pbo")
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
 _FORBIDDEN = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".py"})
 
@@ -31,9 +33,11 @@ def register(
     Raises
     ------
     ArtifactRefused
-        When a file is code or a pickle, or the folder is not what its manifest says.
+        When a file is code or a pickle, the folder is not what its manifest says, or the manifest
+        lacks DSR or PBO.
     """
     manifest = read(folder)
+    _refuse_unjudged(manifest)
     _refuse_foreign(folder, manifest)
     sha256 = sha256_bytes((folder / FILE_NAME).read_bytes())
     source = run.folder(folder)
@@ -47,6 +51,15 @@ def register(
         manifest_sha256=sha256,
         tags=every_tag,
     )
+
+
+def _refuse_unjudged(manifest: Manifest) -> None:
+    missing = [name for name in REQUIRED_METRICS if name not in manifest.metrics]
+    if missing:
+        raise ArtifactRefused(
+            f"{manifest.model} comes without {' and '.join(missing)}; train it with the number of "
+            "trials, so that it can be judged"
+        )
 
 
 def _refuse_foreign(folder: Path, manifest: Manifest) -> None:

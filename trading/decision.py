@@ -74,6 +74,8 @@ def _hold_reason(
         return "spread_abnormal"
     if not prediction.approved:
         return "model_not_approved"
+    if not prediction.in_domain:
+        return "out_of_domain"
     if not edge > config.margin_pips:
         return "edge_below_margin"
     return ""

@@ -11,14 +11,21 @@ from numpy.typing import NDArray
 from core.errors import ArtifactRefused, BadInput
 from features.spec import spec_named
 from models import manifest as manifests
-from models.inference.heap import MAX_DEPTH, HeapTrees, calibrate, margins, score_row
+from models.domain import score_row as distance
+from models.inference.heap import (
+    MAX_DEPTH,
+    HeapTrees,
+    margins,
+    score_row,
+    score_row_by_knots,
+)
 from models.manifest import FILE_NAME, Manifest
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
 FAMILIES = frozenset({"boosted-trees"})
-CALIBRATIONS = frozenset({"platt", "base_rate", "identity"})
+CALIBRATIONS = frozenset({"platt", "base_rate", "identity", "isotonic"})
 HEAP_FILES = ("codes.npy", "thresholds.npy", "leaves.npy", "base_margin.npy")
 HEAP_DTYPES = ["int16", "float32", "float32", "float32"]
 CANARY_FILES = ("canary_rows.npy", "canary_p.npy")
@@ -34,19 +41,38 @@ class LoadedModel:
     ----------
     manifest : Manifest
         What the artifact says about itself.
+    domain_limit : float
+        Rows with a higher `domain_score` are out of the training domain.
     version : str
         Registry version; set by whoever knows it, empty until then.
     """
 
-    __slots__ = ("_model", "_offset", "_slope", "canary_rows", "manifest", "trees", "version")
+    __slots__ = (
+        "_calibrated_by",
+        "_domain",
+        "_model",
+        "_score",
+        "canary_rows",
+        "domain_limit",
+        "manifest",
+        "trees",
+        "version",
+    )
 
     def __init__(self, manifest: Manifest, trees: HeapTrees, canary_rows: F4) -> None:
         self.manifest = manifest
         self.version = ""
         self.trees = trees
         self.canary_rows = canary_rows
-        self._slope = manifest.calibration.slope
-        self._offset = manifest.calibration.offset
+        calibration = manifest.calibration
+        self._calibrated_by: tuple[float, float] | tuple[F8, F8]
+        self._score, self._calibrated_by = (
+            (score_row_by_knots, calibration.knots())
+            if calibration.kind == "isotonic"
+            else (score_row, (calibration.slope, calibration.offset))
+        )
+        self._domain = None if manifest.domain is None else manifest.domain.arrays()
+        self.domain_limit = np.inf if manifest.domain is None else manifest.domain.limit
         self._model = (
             trees.codes,
             trees.thresholds,
@@ -69,18 +95,29 @@ class LoadedModel:
         ValueError, TypeError
             For another length, another type or a strided row.
         """
-        p: float = score_row(row, *self._model, self._slope, self._offset)
+        p: float = self._score(row, *self._model, *self._calibrated_by)
         return p
+
+    def domain_score(self, row: F4) -> float:
+        """How far a row float32[n_features] lies outside of the training rows; 0 inside.
+
+        See `models.domain`; 0 as well when the manifest has no domain.
+        """
+        if self._domain is None:
+            return 0.0
+        score: float = distance(row, *self._domain)
+        return score
 
     def predict(self, rows: F4) -> F8:
         """Calibrated p of rows float32[k, n_features], float64[k]; `predict_row` on each."""
         raw = margins(self.trees, np.ascontiguousarray(rows, np.float32))
-        return calibrate(raw.astype(np.float64), self._slope, self._offset)
+        return self.manifest.calibration.apply(raw)
 
     def warm(self) -> None:
         """Touch every page of the mapped arrays and the code, before the first live row."""
         for row in self.canary_rows:
             self.predict_row(row)
+            self.domain_score(row)
 
 
 def load_verified(folder: Path, manifest_sha256: str) -> LoadedModel:
@@ -157,9 +194,14 @@ def _verify_terms(manifest: Manifest) -> None:
     calibration = manifest.calibration
     if calibration.kind not in CALIBRATIONS:
         raise ArtifactRefused(f"calibration {calibration.kind!r} is unknown")
-    numbers = (*calibration.params.values(), manifest.expected_move_pips)
-    if not np.isfinite(numbers).all():
-        raise ArtifactRefused("a calibration parameter or the expected move is not finite")
+    if not (calibration.sound() and np.isfinite(manifest.expected_move_pips)):
+        raise ArtifactRefused("a calibration parameter or the expected move is not finite or sound")
+    _verify_spec(manifest)
+    if manifest.domain is not None and not manifest.domain.sound(manifest.n_features):
+        raise ArtifactRefused("the training domain has numbers that are not finite or in order")
+
+
+def _verify_spec(manifest: Manifest) -> None:
     try:
         spec = spec_named(manifest.spec_name)
     except (BadInput, KeyError, ValueError) as error:

@@ -7,7 +7,7 @@ float32 comparison ``x < threshold``, the same default direction for NaN, and a 
 starts at the base margin and runs in tree order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import float32, float64, int16, int64, njit, types, void
@@ -54,6 +54,16 @@ class HeapTrees:
     def n_trees(self) -> int:
         """Number of trees."""
         return len(self.leaves) >> self.depth
+
+    def first(self, trees: int) -> "HeapTrees":
+        """Give the same model with its first trees only; the arrays are shared."""
+        inner = trees * (2**self.depth - 1)
+        return replace(
+            self,
+            codes=self.codes[:inner],
+            thresholds=self.thresholds[:inner],
+            leaves=self.leaves[: trees << self.depth],
+        )
 
 
 @njit(cache=True, inline="always")
@@ -124,6 +134,44 @@ def calibrate(margins: F8, slope: float, offset: float) -> F8:
     return out
 
 
+@njit(float64(float64, float64[::1], float64[::1]), cache=True)
+def _interpolated(margin, x, y):  # type: ignore[no-untyped-def]
+    last = x.shape[0] - 1
+    if not margin > x[0]:
+        return y[0]
+    if margin >= x[last]:
+        return y[last]
+    below, above = 0, last
+    while above - below > 1:
+        middle = (below + above) >> 1
+        if x[middle] <= margin:
+            below = middle
+        else:
+            above = middle
+    share = (margin - x[below]) / (x[above] - x[below])
+    return y[below] + share * (y[above] - y[below])
+
+
+@njit(float64[::1](float64[::1], float64[::1], float64[::1]), cache=True)
+def _interpolated_all(margins, x, y):  # type: ignore[no-untyped-def]
+    out = np.empty(margins.shape[0], np.float64)
+    for k in range(margins.shape[0]):
+        out[k] = _interpolated(margins[k], x, y)
+    return out
+
+
+def interpolate(margins: F8, x: F8, y: F8) -> F8:
+    """Probabilities of margins float64[k] on the line through knots, flat beyond the outer ones.
+
+    Parameters
+    ----------
+    x, y : float64[knots]
+        At least one knot; `x` strictly ascending.
+    """
+    out: F8 = _interpolated_all(margins, x, y)
+    return out
+
+
 # Signatures are stated so that an odd row (strided, float64) is an error and never a compilation
 # in the middle of a tick.
 @njit(
@@ -139,6 +187,21 @@ def score_row(row, codes, thresholds, leaves, base, depth, n_features, slope, of
         raise ValueError("the row does not have the model's number of features")
     margin = _margin(row, codes, thresholds, leaves, base, depth)
     return _calibrated(np.float64(margin), slope, offset)
+
+
+@njit(
+    [
+        float64(float32[::1], *_MODEL, float64[::1], float64[::1]),
+        float64(_F4_READ_ONLY, *_MODEL, float64[::1], float64[::1]),
+    ],
+    cache=True,
+)
+def score_row_by_knots(row, codes, thresholds, leaves, base, depth, n_features, x, y):  # type: ignore[no-untyped-def]
+    """Calibrated p of one row, calibrated by knots."""
+    if row.shape[0] != n_features:
+        raise ValueError("the row does not have the model's number of features")
+    margin = _margin(row, codes, thresholds, leaves, base, depth)
+    return _interpolated(np.float64(margin), x, y)
 
 
 @njit(

@@ -20,7 +20,14 @@ MINUTE = 60 * 10**9
 COSTS = CostModel(slippage_pips=0.1)
 DECISION = DecisionConfig(margin_pips=0.1)
 CONFIG = TrainingConfig(
-    horizon_bars=5, folds=3, embargo_samples=10, trees=30, depth=3, learning_rate=0.1, seed=3
+    horizon_bars=5,
+    folds=3,
+    embargo_samples=10,
+    trees=30,
+    depth=3,
+    learning_rate=0.1,
+    early_stopping=0,
+    seed=3,
 )
 
 
@@ -81,8 +88,8 @@ def make_dataset(seed: int = 0, n: int = 4_000, edge_pips: float = 4.0) -> Datas
     )
 
 
-def train_on(dataset: Dataset, config: TrainingConfig = CONFIG) -> TrainingResult:
-    return train(dataset, config, decide, COSTS, DECISION, PIP, nthread=1)
+def train_on(dataset: Dataset, config: TrainingConfig = CONFIG, trials: int = 1) -> TrainingResult:
+    return train(dataset, config, decide, COSTS, DECISION, PIP, nthread=1, trials=trials)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 
 from core.columns import QuoteColumns, from_ticks
 from core.costs import CostModel
-from models.labels import fixed_horizon, uniqueness
+from models.labels import balance, fixed_horizon, triple_barrier, uniqueness
 
 PIP = 0.0001
 HORIZON = 1_000
@@ -78,3 +78,72 @@ def test_weights_add_up_to_the_independent_labels() -> None:
     ts = np.arange(3_000)
     assert uniqueness(ts, ts + 14).sum() == pytest.approx(3_000 / 15, rel=0.02)
     assert uniqueness(ts * 100, ts * 100 + 14).tolist() == pytest.approx([1.0] * 3_000)
+
+
+def naive_barrier(columns: QuoteColumns, at: int, costs: CostModel, take: float) -> tuple | None:
+    fills = 2.0 * (costs.slippage_pips + costs.commission_pips)
+    bid_in, ask_in = columns.bid[at], columns.ask[at]
+
+    def outcome(later: int) -> tuple:
+        bid_out, ask_out = columns.bid[later], columns.ask[later]
+        move = (0.5 * (bid_out + ask_out) - 0.5 * (bid_in + ask_in)) / PIP
+        long, short = (bid_out - ask_in) / PIP - fills, (bid_in - ask_out) / PIP - fills
+        return columns.ts[later], move > 0, move, long, short
+
+    for later in range(at + 1, len(columns)):
+        if columns.ts[later] > columns.ts[at] + HORIZON:
+            break
+        found = outcome(later)
+        if max(found[3], found[4]) >= take - 1e-9:
+            return found
+    return naive(columns, at, costs)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("take", [0.05, 0.7, 50.0])
+def test_barrier_labels_equal_the_naive_loop(seed: int, take: float) -> None:
+    columns, costs = tape(seed), CostModel(slippage_pips=0.1, commission_pips=0.05)
+    index = np.arange(0, len(columns), 2)
+    labels = triple_barrier(columns, index, HORIZON, PIP, costs, take)
+    expected = [naive_barrier(columns, int(at), costs, take) for at in index]
+    assert labels.valid.tolist() == [one is not None for one in expected]
+    for row in np.flatnonzero(labels.valid):
+        got = (labels.end_ns[row], labels.up[row], labels.move_pips[row])
+        got += (labels.net_long[row], labels.net_short[row])
+        assert got == pytest.approx(expected[row], abs=1e-9)
+    horizon = fixed_horizon(columns, index, HORIZON, PIP, costs)
+    both = labels.valid & horizon.valid
+    earlier = labels.end_ns[both] < horizon.end_ns[both]
+    assert (labels.end_ns[both] <= horizon.end_ns[both]).all()
+    assert earlier.any() == (take < 50.0), "small barriers are touched, absurd ones never"
+
+
+def test_a_touched_barrier_has_earned_its_gain_net_of_cost() -> None:
+    columns, costs = tape(9), CostModel(slippage_pips=0.1)
+    index = np.arange(len(columns))
+    labels = triple_barrier(columns, index, HORIZON, PIP, costs, 0.5)
+    touched = labels.valid & (np.maximum(labels.net_long, labels.net_short) >= 0.5 - 1e-9)
+    assert 20 < touched.sum() < len(index)
+    assert (labels.up[touched] == (labels.net_long > labels.net_short)[touched]).all()
+    with pytest.raises(ValueError, match="greater than zero"):
+        triple_barrier(columns, index, HORIZON, PIP, costs, 0.0)
+
+
+def test_uniqueness_of_labels_that_end_out_of_order() -> None:
+    rng = np.random.default_rng(6)
+    ts = np.sort(rng.integers(0, 2_000, 150))
+    end = ts + rng.integers(1, 80, 150)
+    share = [1.0 / np.sum((ts <= t) & (end >= t)) for t in ts]
+    plain = [
+        np.mean([s for s, t in zip(share, ts, strict=True) if a <= t <= b])
+        for a, b in zip(ts, end, strict=True)
+    ]
+    assert (np.diff(end) < 0).any()
+    assert uniqueness(ts, end) == pytest.approx(plain)
+
+
+def test_class_balance_counts_rows_and_independent_labels() -> None:
+    move = np.array([1.0, 2.0, 0.0, -1.0])
+    found = balance(move > 0, move, np.array([1.0, 0.5, 0.25, 0.25]))
+    assert (found.rows, found.independent) == (4, 2.0)
+    assert (found.up, found.flat, found.weighted_up) == (0.5, 0.25, 0.75)

@@ -10,7 +10,8 @@ from core.errors import BadInput
 from models.boosted import BoostedParams, fit
 from models.evaluation import lower_bound, trades_of
 from models.export import compare_engines
-from models.training import fit_calibrated, train
+from models.fitting import fit_calibrated
+from models.training import train
 from models.validation import walk_forward
 from tests.models.synthetic import (
     CONFIG,

@@ -23,6 +23,8 @@ GOOD_METRICS = {
     "net_pips_per_trade_lower": 0.2,
     "log_loss": 0.66,
     "base_log_loss": 0.69,
+    "dsr": 0.99,
+    "pbo": 0.3,
 }
 
 

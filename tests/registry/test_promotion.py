@@ -43,6 +43,8 @@ def test_a_version_with_skill_after_cost_passes() -> None:
         ("no_skill_net_pips", 60.0, "beats_no_skill"),
         ("log_loss", 0.69, "log_loss_ratio"),
         ("base_log_loss", 0.0, "log_loss_ratio"),
+        ("dsr", 0.94, "dsr"),
+        ("pbo", 1.0, "pbo"),
     ],
 )
 def test_each_skill_gate_fails_alone(metric: str, value: float, gate: str) -> None:
@@ -143,4 +145,17 @@ def test_registration_refuses_what_its_manifest_does_not_name(
     folder, _ = artifact()
     (folder / "model.pkl").write_bytes(b"code")
     with pytest.raises(ArtifactRefused, match=r"differ in: model\.pkl"):
+        register(None, None, folder, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["dsr", "pbo"])
+def test_registration_refuses_a_version_that_was_never_judged_for_luck(
+    artifact: Any, name: str
+) -> None:
+    from core.errors import ArtifactRefused
+    from registry.registration import register
+
+    metrics = {key: value for key, value in GOOD_METRICS.items() if key != name}
+    folder, _ = artifact(metrics=metrics)
+    with pytest.raises(ArtifactRefused, match=f"direction-EURUSD comes without {name}"):
         register(None, None, folder, {})  # type: ignore[arg-type]

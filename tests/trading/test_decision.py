@@ -66,6 +66,16 @@ def test_what_is_not_finite_holds(bad):
     assert math.isfinite(signal.edge_pips)
 
 
+def test_a_row_out_of_the_training_domain_holds_and_shows_its_scores():
+    far = Prediction(0.9, "m", "1", "fp", 60, 10.0, True, in_domain=False)
+    signal = decide(far, 1.1, 1.1 + 1e-4, 1e-4, 0, COSTS, CONFIG)
+    assert (signal.direction, signal.reason) == (Direction.HOLD, "out_of_domain")
+    assert signal.edge_pips == pytest.approx(0.8 * 10 - 1.0 - 0.4)
+    watched = Prediction(0.9, "m", "1", "fp", 60, 10.0, False, in_domain=False)
+    reason = decide(watched, 1.1, 1.1 + 1e-4, 1e-4, 0, COSTS, CONFIG).reason
+    assert reason == "model_not_approved", "what may not trade anyway says so first"
+
+
 def test_no_model():
     assert decide(None, 1.1, 1.2, 1e-4, 0, COSTS, CONFIG).reason == "no_model"
 

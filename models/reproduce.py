@@ -1,0 +1,132 @@
+"""Train a version again from what its manifest says, and compare the bytes."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from core.config import TrainingConfig
+from core.costs import CostModel
+from core.errors import BadInput
+from core.instruments import Instrument
+from features.spec import spec_named
+from models.boosted import BoostedParams
+from models.dataset import Dataset, build_dataset
+from models.fitting import FittedModel, fit_calibrated
+from models.manifest import Manifest, sha256_bytes
+from storage.parquet import TickStore
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """Outcome of a second training.
+
+    Attributes
+    ----------
+    differences : tuple of str
+        One sentence for everything that came out otherwise; empty when all is equal.
+    expected_sha256, found_sha256 : str
+        Of the UBJSON bytes.
+    code_differs : bool
+        The code is of another revision than the version's; that alone is no difference.
+    """
+
+    differences: tuple[str, ...]
+    expected_sha256: str
+    found_sha256: str
+    code_differs: bool
+
+    @property
+    def equal(self) -> bool:
+        """Whether the same UBJSON bytes, calibration and estimates came out."""
+        return not self.differences
+
+
+def reproduce(
+    manifest: Manifest, store: TickStore, instrument: Instrument, code_revision: str
+) -> Reproduction:
+    """Retrain from the stored quotes.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of the version, verified.
+    code_revision : str
+        Revision of the code that runs now.
+
+    Raises
+    ------
+    BadInput
+        When the quotes, the feature spec or the settings that made the version are not at hand.
+    """
+    found_hash = store.snapshot_hash(manifest.symbol)
+    if found_hash != manifest.data_hash:
+        raise BadInput(
+            f"the stored quotes of {manifest.symbol} have hash {found_hash}, the version was made "
+            f"from {manifest.data_hash or 'quotes without a hash'}"
+        )
+    again = _retrained(manifest, store, instrument)
+    expected = manifest.files["model.ubj"].sha256
+    found = sha256_bytes(again.boosted.ubjson())
+    return Reproduction(
+        differences=tuple(_differences(manifest, again, expected, found)),
+        expected_sha256=expected,
+        found_sha256=found,
+        code_differs=code_revision != manifest.code_revision,
+    )
+
+
+def _retrained(manifest: Manifest, store: TickStore, instrument: Instrument) -> FittedModel:
+    config = _settings(manifest)
+    columns = store.read(manifest.symbol)
+    spec = spec_named(manifest.spec_name)
+    if spec.fingerprint != manifest.spec_fingerprint:
+        raise BadInput(
+            f"feature spec {spec.name!r} has fingerprint {spec.fingerprint} now, the version was "
+            f"made with {manifest.spec_fingerprint}"
+        )
+    costs = CostModel(**manifest.costs)
+    dataset = build_dataset(
+        columns,
+        manifest.symbol,
+        spec,
+        instrument.pip,
+        config,
+        costs,
+        data_hash=manifest.data_hash,
+    )
+    _refuse_other_span(manifest, dataset)
+    params = BoostedParams.of(config, int(manifest.parameters.get("nthread", 1)))
+    return fit_calibrated(dataset.training(), params, config.embargo_samples, config.calibration)
+
+
+def _settings(manifest: Manifest) -> TrainingConfig:
+    if not manifest.training:
+        raise BadInput("the manifest is too old: it does not hold the settings of the training")
+    try:
+        return msgspec.convert(manifest.training, TrainingConfig)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"this code cannot read the version's training settings: {error}") from error
+
+
+def _refuse_other_span(manifest: Manifest, dataset: Dataset) -> None:
+    if dataset.holdout_start_ns != manifest.holdout_start_ns:
+        raise BadInput(
+            f"the holdout would start at {dataset.holdout_start_ns} ns, the version's did at "
+            f"{manifest.holdout_start_ns}"
+        )
+
+
+def _differences(manifest: Manifest, again: FittedModel, expected: str, found: str) -> list[str]:
+    told = []
+    if found != expected:
+        told.append(f"the UBJSON bytes have SHA-256 {found}, the version's have {expected}")
+    pairs = {
+        "calibration": (manifest.calibration, again.calibration),
+        "expected move": (manifest.expected_move_pips, again.expected_move_pips),
+        "training domain": (manifest.domain, again.domain),
+        "conformal interval": (manifest.conformal, again.conformal),
+    }
+    for name, (then, now) in pairs.items():
+        if then != now:
+            told.append(f"the {name} came out as {now}, the version has {then}")
+    return told
