@@ -66,7 +66,7 @@ def test_a_run_asked_for_does_its_work_and_reports_progress(
 
 
 def test_a_run_that_fails_tells_why(prefect_server: Config) -> None:
-    with pytest.raises(BadInput, match="^unknown symbol 'NOSUCH'; known: ") as refusal:
+    with pytest.raises(BadInput, match=r"^unknown symbol 'NOSUCH'; known: ") as refusal:
         run_deployment(prefect_server, "ingest", {"symbol": "NOSUCH"})
     assert "\n" not in str(refusal.value)
     with pytest.raises(BadInput, match="no stored quotes of NZDUSD; ingest some first"):
