@@ -137,7 +137,7 @@ class FileJournal:
             raise JournalCorrupt(f"{self.path}: {len(data)} bytes, but {synced.offset} were synced")
         payloads: list[bytes] = []
         marks = {self._end}
-        cut = None
+        torn = None
         try:
             for record in hash_chain.decode(data):
                 payloads.append(record.payload)
@@ -145,14 +145,15 @@ class FileJournal:
                 if record.end == synced.offset:
                     marks.add(self._end)
         except hash_chain.BrokenRecord as broken:
-            cut = self._cut(broken, len(data))
+            if broken.offset < synced.offset:
+                raise JournalCorrupt(f"{self.path}: synced {broken}") from broken
+            torn = broken
         if synced not in marks:
             raise JournalCorrupt(f"{self.path}: the synced part ends in another record than marked")
-        return tuple(payloads), cut
+        # Only now: a log that is refused stays as it was found.
+        return tuple(payloads), self._cut(torn, len(data)) if torn else None
 
     def _cut(self, broken: hash_chain.BrokenRecord, size: int) -> Cut:
-        if broken.offset < self._mark.synced.offset:
-            raise JournalCorrupt(f"{self.path}: synced {broken}") from broken
         os.ftruncate(self._fd, broken.offset)
         os.fsync(self._fd)
         return Cut(broken.offset, size - broken.offset, str(broken))

@@ -95,6 +95,7 @@ def test_any_flipped_byte_in_the_synced_part_refuses(folder):
         path.write_bytes(data)
         with pytest.raises(JournalCorrupt, match=str(path)):
             FileJournal(folder)
+        assert path.read_bytes() == data  # evidence, to be looked at and not to be mended
     path.write_bytes(whole)
     assert reopen(folder)[0] == tuple(RECORDS[:4])
 
@@ -102,8 +103,10 @@ def test_any_flipped_byte_in_the_synced_part_refuses(folder):
 def test_a_synced_part_that_got_shorter_refuses(folder):
     path, synced = write(folder)
     os.truncate(path, synced - 1)
+    left = path.read_bytes()
     with pytest.raises(JournalCorrupt, match="were synced"):
         FileJournal(folder)
+    assert path.read_bytes() == left
 
 
 def test_another_log_of_the_same_length_refuses(folder):
@@ -112,13 +115,26 @@ def test_another_log_of_the_same_length_refuses(folder):
     path.write_bytes(other.read_bytes())
     with pytest.raises(JournalCorrupt, match="another record than marked"):
         FileJournal(folder)
+    assert path.read_bytes() == other.read_bytes()
+
+
+def test_a_refused_log_keeps_its_torn_end(folder):
+    path, _ = write(folder, [b"aaaa", b"bbbb"])
+    other, _ = write(folder.parent / "other", [b"cccc", b"dddd"])
+    torn = other.read_bytes() + b"half a record"
+    path.write_bytes(torn)
+    with pytest.raises(JournalCorrupt, match="another record than marked"):
+        FileJournal(folder)
+    assert path.read_bytes() == torn
 
 
 def test_a_log_without_its_mark_refuses(folder):
     path, _ = write(folder)
     (path.parent / "journal.mark").unlink()
+    whole = path.read_bytes()
     with pytest.raises(JournalCorrupt, match="missing"):
         FileJournal(folder)
+    assert path.read_bytes() == whole
 
 
 def test_a_torn_mark_loses_one_slot_only(folder):
