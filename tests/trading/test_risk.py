@@ -3,6 +3,7 @@ from dataclasses import replace
 from decimal import Decimal
 from sys import maxsize
 
+import msgspec
 import pytest
 
 from core.config import RiskConfig
@@ -129,6 +130,24 @@ def test_3_closed_market(build):
 @pytest.mark.parametrize("steps", [0, -5, 10_001, 1.5, math.nan, True])
 def test_4_quantity(house, steps):
     assert refused(house.submit("a", steps)).check in ("well_formed", "order_size")
+    assert not house.broker.sent
+
+
+@pytest.mark.parametrize(
+    ("steps", "passes"), [(1, False), (2, True), (10, True), (300, True), (301, False)]
+)
+def test_4_lots_within_the_instruments_bounds(build, steps, passes):
+    euro, *others = DEFAULT_INSTRUMENTS
+    narrow = msgspec.structs.replace(euro, min_lots=Decimal("0.02"), max_lots=Decimal(3))
+    house = build(instruments=InstrumentTable([narrow, *others]))
+    house.quote()
+    sent = house.submit("a", steps)
+    if passes:
+        assert sent.refused is None
+        return
+    no = refused(sent)
+    assert (no.check, no.reason) == ("well_formed", "lots out of bounds")
+    assert (no.limit, no.observed) == ("0.02..3", f"{steps / 100:.2f}")
     assert not house.broker.sent
 
 
