@@ -12,11 +12,17 @@ from pathlib import Path
 from time import perf_counter_ns
 
 import numpy as np
+import xgboost
 
+from core.columns import from_ticks
 from core.config import DecisionConfig, RiskConfig, TradingConfig
 from core.costs import CostModel
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import Fill, Order, OrderEvent, OrderEventKind, Prediction, Quote, Side, tick
+from features.engine import FeatureEngine
+from features.spec import spec_named
+from models.inference.heap import score_row
+from models.trees import compile_trees
 from trading.decision import decide
 from trading.engine import TradingEngine
 from trading.events import OrderEventIn, QuoteIn, SessionChanged, SubmitOrder
@@ -165,6 +171,32 @@ def _walk(folder: Path, *, scenarios: bool) -> dict[str, float]:
     return _percentiles(samples)
 
 
+def _tick_to_decision() -> dict[str, float]:
+    """From a quote to a signal with the real features, a compiled model and the real policy."""
+    spec = spec_named("core-tick")
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(20_000, spec.n_features)).astype(np.float32)
+    up = (rows[:, :4].sum(axis=1) + 2.0 * rng.normal(size=len(rows)) > 0.0).astype(np.float32)
+    params = {"objective": "binary:logistic", "max_depth": 6, "nthread": 1}
+    booster = xgboost.train(params, xgboost.DMatrix(rows, up), 300)
+    heap = compile_trees(bytes(booster.save_raw("json")))
+    model = (heap.codes, heap.thresholds, heap.leaves, heap.base_margin, heap.depth)
+    mid = 1.1 + 1e-5 * np.cumsum(rng.integers(-3, 4, CALLS + 1_000))
+    ts = MONDAY_NS + np.arange(len(mid), dtype=np.int64) * SEC
+    features = FeatureEngine(spec, [row.pip for row in DEFAULT_INSTRUMENTS])
+    samples = []
+    for quote in from_ticks(ts, mid, mid + 1e-4).quotes(0):
+        started = perf_counter_ns()
+        row = features.update(quote)
+        if row is None:
+            continue
+        p = score_row(row, *model, spec.n_features, 0.9, 0.01)
+        prediction = Prediction(p, "m", "1", "fp", 60 * SEC, 6.0, True)
+        decide(prediction, quote.bid, quote.ask, 1e-4, 0, CostModel(), DecisionConfig())
+        samples.append(perf_counter_ns() - started)
+    return _percentiles(samples)
+
+
 def _fill(engine: TradingEngine, order: Order, now: int) -> None:
     fill = Fill(
         "VENUE", order.client_order_id, order.client_order_id, 0, order.side, order.quantity,
@@ -183,6 +215,7 @@ def run() -> dict[str, dict[str, float]]:
         engine, _, journal = _engine(folder / "risk", scenarios=True)
         found = {"decide": _decide(), **_risk(engine), **_journal(folder)}
         journal.close()
+        found["tick_to_decision"] = _tick_to_decision()
         found["tick_to_send"] = _walk(folder / "walk", scenarios=False)
         found["tick_to_send_with_scenario"] = _walk(folder / "scenario", scenarios=True)
     gc.unfreeze()

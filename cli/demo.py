@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Console
 
+from backtest.outcome import cents
 from cli import stack
 from cli.backtest import (
     out_of_sample,
@@ -23,7 +25,7 @@ from cli.backtest import (
 from cli.console import make_console, table
 from cli.demo_trade import Traded, trade_tape
 from cli.learn import artifacts_of, ingest_parameters, run_flow
-from cli.sessions import newest_session, replay_session
+from cli.sessions import Replayed, newest_session, replay_session
 from cli.supervisor import Supervisor, free_port
 from cli.up import start_learning
 from core.config import Config
@@ -66,7 +68,9 @@ def run_demo(data: Path | None, symbol: str | None) -> int:
             traded = _trade(console, config, supervisor, symbol, approved=approved)
     with _step(console, "5 the recorded session again"):
         path = newest_session(config)
-        code = print_replay(console, replay_session(config, path), path)
+        replayed = replay_session(config, path)
+        code = print_replay(console, replayed, path)
+        code |= _compare_profit(console, traded, replayed)
     _print_end(console, config, symbol, time.monotonic() - started)
     if not traded.fills:
         console.print("the session brought no fill")
@@ -181,6 +185,15 @@ def _print_traded(console: Console, config: Config, traded: Traded) -> None:
     )
     columns = ("stage", "p50 us", "p99 us", "max us", "count")
     console.print(table("latency from tick to acknowledgement", columns, rows))
+
+
+def _compare_profit(console: Console, traded: Traded, replayed: Replayed) -> int:
+    """Hold what serving said of itself at the end against the replay; return the exit code."""
+    equity, balance = replayed.replay.equity, replayed.replay.balance
+    if equity is not None and cents(equity - balance) == cents(Decimal(traded.profit)):
+        return 0
+    console.print(f"DIFFERENT: serving reported a profit of {traded.profit}, replay has {equity}")
+    return 1
 
 
 def _print_end(console: Console, config: Config, symbol: str, secs: float) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families as families
@@ -21,6 +22,7 @@ TAPE_LIMIT_SECS = 150.0
 _POLL_SECS = 0.2
 _SETTLE_SECS = 10.0
 _IN_DOUBT = {"SUBMITTED", "UNKNOWN", "PENDING_CANCEL"}
+_WORKING = {"ACCEPTED", "PARTIALLY_FILLED"}
 _FIELDS = {"0.5": "p50_us", "0.99": "p99_us", "1": "max_us"}
 
 
@@ -58,7 +60,8 @@ def trade_tape(console: Console, config: Config, symbol: str, *, manual: int) ->
     Raises
     ------
     Unavailable
-        When serving does not become ready or the tape does not end in time.
+        When serving does not become ready, the tape does not end in time, or what serving holds is
+        not what the venue has in the end: both would hide a report that was lost.
     """
     api = Api(config.serving)
     _wait("serving is not ready", READY_SECS, lambda: api.call("GET", "/readyz")[0] == 200)
@@ -72,7 +75,8 @@ def trade_tape(console: Console, config: Config, symbol: str, *, manual: int) ->
         return status is not None and status.done
 
     _wait("the tape did not end", TAPE_LIMIT_SECS, at_end)
-    _wait("orders are still on their way", _SETTLE_SECS, lambda: _settled(api))
+    _wait("orders are still on their way", _SETTLE_SECS, lambda: settled(api))
+    _wait("serving and venue hold different positions", _SETTLE_SECS, lambda: agree(api, folder))
     return _collect(api)
 
 
@@ -106,8 +110,23 @@ def _holds(condition: Callable[[], bool]) -> bool:
         return False
 
 
-def _settled(api: Api) -> bool:
-    return not any(order["status"] in _IN_DOUBT for order in api.get("/v1/orders?limit=1000"))
+def settled(api: Api) -> bool:
+    """Say whether every order came to its end, or rests as a GTC may after the tape's end."""
+    return not any(
+        order["status"] in _IN_DOUBT
+        or (order["status"] in _WORKING and order["time_in_force"] != "GTC")
+        for order in api.get("/v1/orders?limit=1000")
+    )
+
+
+def agree(api: Api, venue: Path) -> bool:
+    """Say whether serving holds the lots that the venue, with its state in `venue`, counts."""
+    status = read_status(venue)
+    held = {row["symbol"]: Decimal(row["lots"]) for row in api.get("/v1/positions")["positions"]}
+    counted = {} if status is None else status.positions
+    return {name: lots for name, lots in held.items() if lots} == {
+        name: Decimal(lots) for name, lots in counted.items()
+    }
 
 
 def _collect(api: Api) -> Traded:

@@ -15,10 +15,17 @@ from flows.client import PrefectApi, RunUpdate, run_deployment
 from flows.sources import SIMULATOR
 
 
-def run_ingest(data: Path | None, symbol: str, *, replace: bool) -> None:
-    """Run the flow ``ingest`` for one symbol."""
+def run_ingest(
+    data: Path | None, symbol: str, *, replace: bool, max_bad_rows: float | None
+) -> None:
+    """Run the flow ``ingest`` for one symbol and print what was kept and what was dropped."""
+    if max_bad_rows is not None and not 0.0 <= max_bad_rows <= 1.0:
+        raise BadInput(f"--max-bad-rows is a share of the rows, from 0 to 1, not {max_bad_rows}")
     parameters = ingest_parameters(data, symbol, replace=replace)
-    run_flow(make_console(), load_config(), "ingest", parameters)
+    console, config = make_console(), load_config()
+    run_id = run_flow(console, config, "ingest", {**parameters, "max_bad_rows": max_bad_rows})
+    for text in artifacts_of(config, run_id):
+        console.print(text, markup=False)
 
 
 def run_train(symbol: str) -> None:

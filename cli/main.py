@@ -46,11 +46,14 @@ def ingest(
     replace: Annotated[
         bool, typer.Option("--replace", help="Drop the symbol's quotes of another source first.")
     ] = False,
+    max_bad_rows: Annotated[
+        float | None, typer.Option(help="Share of rows that may be dropped; the setting if absent.")
+    ] = None,
 ) -> None:
     """Load market data into the tick store (simulated data without --data)."""
     from cli.learn import run_ingest
 
-    run_ingest(data, symbol, replace=replace)
+    run_ingest(data, symbol, replace=replace, max_bad_rows=max_bad_rows)
 
 
 @app.command()
@@ -144,9 +147,12 @@ def main() -> None:
     except AppError as error:
         _tell(error)
         sys.exit(1)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        _tell(error)
+        sys.exit(2)
 
 
-def _tell(error: AppError) -> None:
+def _tell(error: Exception) -> None:
     sys.stderr.write(f"tickpath: {error}\n")
 
 

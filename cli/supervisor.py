@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from core.config import Config
-from core.errors import BadInput, Unavailable
+from core.errors import BadInput, SettingsError, Unavailable
 from flows.environment import ROOT
 
 _POLL_SECS = 0.1
@@ -132,7 +132,7 @@ class Supervisor:
         Raises
         ------
         BadInput
-            When an address is taken already.
+            When an address is taken already, or its host does not exist.
         Unavailable
             When one exits or misses its deadline; the message ends with the tail of its log.
         """
@@ -191,7 +191,10 @@ class Supervisor:
 def _listening(address: tuple[str, int]) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
-        return probe.connect_ex(address) == 0
+        try:
+            return probe.connect_ex(address) == 0
+        except (socket.gaierror, UnicodeError):
+            raise SettingsError(f"{address[0]!r} is the name of no host") from None
 
 
 def free_port(host: str = "127.0.0.1") -> int:

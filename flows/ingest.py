@@ -1,5 +1,7 @@
 """Flow: quotes of one symbol, or of every known source, into the tick store."""
 
+import dataclasses
+
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
@@ -9,13 +11,24 @@ from flows.resources import ProgressBar, settings
 
 
 @task(name="load-and-append", task_run_name="ingest-{symbol}", persist_result=False)
-def load_and_append(symbol: str, source: str, replace: bool) -> Ingested:
+def load_and_append(
+    symbol: str, source: str, replace: bool, max_bad_rows: float | None
+) -> Ingested:
     """Load the quotes of one symbol and append the new ones."""
-    return ingest_symbol(settings(), symbol, source, replace=replace)
+    config = settings()
+    if max_bad_rows is not None:
+        market = dataclasses.replace(config.market, max_bad_rows=max_bad_rows)
+        config = dataclasses.replace(config, market=market)
+    return ingest_symbol(config, symbol, source, replace=replace)
 
 
 @flow(name="ingest", persist_result=False)
-def ingest(symbol: str = "", source: str = "", replace: bool = False) -> list[str]:
+def ingest(
+    symbol: str = "",
+    source: str = "",
+    replace: bool = False,
+    max_bad_rows: float | None = None,
+) -> list[str]:
     """Load quotes; without a symbol, those of every source that was used before.
 
     Parameters
@@ -26,11 +39,13 @@ def ingest(symbol: str = "", source: str = "", replace: bool = False) -> list[st
         ``simulator``, a file or a folder; the symbol's known source when empty.
     replace : bool
         Drop the symbol's quotes of another source first.
+    max_bad_rows : float, optional
+        Share of rows that may be dropped; the setting `market.max_bad_rows` when absent.
     """
     symbols = (symbol,) if symbol else known_symbols(settings())
     show = ProgressBar("ingest-progress")
     for done, name in enumerate(symbols, 1):
-        result = load_and_append(name, source, replace)
+        result = load_and_append(name, source, replace, max_bad_rows)
         show(done, len(symbols), f"{name}: {result.rows_new} new rows")
         _publish(result)
     return [f"{name}" for name in symbols]

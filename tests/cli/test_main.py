@@ -9,6 +9,7 @@ import pytest
 from cli import main as command
 from cli.doctor import examine, versions
 from core.config import Config, RiskConfig, ServingConfig
+from core.errors import BadInput
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -91,3 +92,10 @@ def test_doctor_sees_a_port_that_answers() -> None:
 
 def test_versions_hold_the_pinned_ones() -> None:
     assert versions()["prefect"] == "3.8.8"
+
+
+def test_a_share_of_bad_rows_out_of_bounds_is_refused() -> None:
+    from cli.learn import run_ingest
+
+    with pytest.raises(BadInput, match="--max-bad-rows is a share"):
+        run_ingest(None, "EURUSD", replace=False, max_bad_rows=7.0)

@@ -64,6 +64,7 @@ async def test_quotes_cross_the_wire_to_the_bit_and_the_end_is_told(tmp_path, cl
     assert status is not None
     assert (status.done, status.position, status.length) == (True, 600, 600)
     assert status.seqs == {"EURUSD": 300, "GBPUSD": 300}
+    assert status.positions == {}
 
 
 async def test_a_late_subscriber_gets_a_snapshot(tmp_path, client_of):
