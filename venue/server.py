@@ -45,6 +45,8 @@ class VenueStatus(msgspec.Struct, frozen=True):
         Tape position of each symbol.
     parts : tuple of TapePart
         What is on the tape, for `venue.tape.read_parts`.
+    positions : dict of str to str
+        Signed lots of each symbol, as the venue counts its executions; flat ones are left out.
     """
 
     pid: int
@@ -57,6 +59,7 @@ class VenueStatus(msgspec.Struct, frozen=True):
     seqs: dict[str, int]
     parts: tuple[TapePart, ...]
     venue: VenueConfig
+    positions: dict[str, str] = {}
 
 
 def read_status(folder: Path) -> VenueStatus | None:
@@ -161,7 +164,12 @@ class VenueServer:
             {symbol: quote.seq for symbol, quote in last.items() if quote is not None},
             self._parts,
             self._config,
+            self._positions(),
         )
+
+    def _positions(self) -> dict[str, str]:
+        held = ((row, self.venue.matching.position(row.id)) for row in self._instruments)
+        return {row.symbol: str(row.to_lots(steps)) for row, steps in held if steps}
 
     def _open_orders_door(self) -> OrderDoor:
         owner = self._fix.sender

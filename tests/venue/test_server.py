@@ -104,6 +104,7 @@ async def test_order_life_over_the_wire(tmp_path, client_of):
         await client.until(lambda: client.positions)
         assert [(s.client_order_id, s.total, s.last) for s in client.statuses] == [("B", 1, True)]
         assert [(p.instrument, p.steps) for p in client.positions] == [(0, 10)]
+        assert server.status().positions == {"EURUSD": "0.10"}
 
         client.cancel(resting)
         client.cancel(filled)
