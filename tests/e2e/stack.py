@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,11 @@ from models.manifest import read as read_manifest
 from models.manifest import write as write_manifest
 from models.training import train
 from registry.loading import RegisteredVersion
+from serving.homes import homes_of
 from storage.parquet import TickStore
 from tests.e2e.wiretap import WireTap
 from trading.decision import decide
+from venue.server import read_status
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SYMBOL = "EURUSD"
@@ -249,6 +251,14 @@ class Platform:
             return self.client.ready()
 
         until("serving ready", ready)
+
+    @cached_property
+    def first_mid(self) -> float:
+        """Mid of the tape's first quote."""
+        status = read_status(homes_of(self.config).venue)
+        assert status is not None
+        rows = TickStore(self.config.storage.ticks).read(SYMBOL, status.parts[0].start_ns)
+        return float(rows.bid[0] + rows.ask[0]) / 2
 
     def stop(self) -> None:
         self.serving.stop()
