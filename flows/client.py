@@ -20,6 +20,8 @@ from core.errors import BadInput, NotFound, RecoverableError, Unavailable
 from flows.environment import ROOT, WORK_POOL, environment
 
 _POLL_SECS = 0.5
+_AGAIN_SECS = 2.0
+_TURNED_AWAY = "concurrency limit reached"
 _DEPLOY_SECS = 120
 _TRIES = 8
 _FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
@@ -219,10 +221,14 @@ def run_deployment(
         if on_update and last != (last := (update.state, update.percent)):
             on_update(update)
         if update.state in _FINAL:
-            if update.state != "COMPLETED":
-                message = api.run(run_id)["state"]["message"] or "no reason given"
+            if update.state == "COMPLETED":
+                return run_id
+            message = api.run(run_id)["state"]["message"] or "no reason given"
+            if _TURNED_AWAY not in message or update.elapsed_secs > timeout_secs:
                 raise failure(name, update.state, message, config.storage.home / "logs")
-            return run_id
+            # Another run of the deployment, a scheduled one say, was first: ask again after it.
+            time.sleep(_AGAIN_SECS)
+            run_id = api.start(name, parameters or {})
         if update.elapsed_secs > timeout_secs:
             raise Unavailable(f"flow run {name} is still {update.state} after {timeout_secs:g} s")
         time.sleep(_POLL_SECS)

@@ -69,8 +69,8 @@ def test_a_run_that_fails_tells_why(prefect_server: Config) -> None:
     with pytest.raises(BadInput, match=r"^unknown symbol 'NOSUCH'; known: ") as refusal:
         run_deployment(prefect_server, "ingest", {"symbol": "NOSUCH"})
     assert "\n" not in str(refusal.value)
-    with pytest.raises(BadInput, match="no stored quotes of NZDUSD; ingest some first"):
-        run_deployment(prefect_server, "train", {"symbol": "NZDUSD"})
+    with pytest.raises(BadInput, match="no stored quotes of XAUUSD; ingest some first"):
+        run_deployment(prefect_server, "train", {"symbol": "XAUUSD"})
 
 
 def test_an_unknown_deployment_is_not_found(prefect_server: Config) -> None:
