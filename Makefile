@@ -37,7 +37,7 @@ test: install  ## quick tests, no server needed
 
 test-all: install  ## quick tests, then real servers, kills and faults at reduced counts
 	@$(BIN)/python -m pytest -q
-	@$(BIN)/python -m pytest -q -m "servers and not proof" --timeout=900
+	@$(BIN)/python -m pytest -q -m "servers and not proof" --timeout=900 -p no:randomly
 
 proof: install  ## full counts, in the background, resumable; results under var/proof
 	@$(BIN)/python -m tests.proof

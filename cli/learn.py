@@ -3,16 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.console import make_console
+from cli.console import make_console, table
 from core.config import Config
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.settings import load_config
 from flows.client import PrefectApi, RunUpdate, run_deployment
 from flows.sources import SIMULATOR
+
+_LISTED = 10
 
 
 def run_ingest(
@@ -26,6 +29,16 @@ def run_ingest(
     run_id = run_flow(console, config, "ingest", {**parameters, "max_bad_rows": max_bad_rows})
     for text in artifacts_of(config, run_id):
         console.print(text, markup=False)
+    for rows in artifacts_of(config, run_id, kind="table"):
+        print_dropped(console, rows)
+
+
+def print_dropped(console: Console, rows: str) -> None:
+    """Print the first of the dropped rows, given as a JSON list of {"file", "line", "reason"}."""
+    columns = ("file", "line", "reason")
+    found = msgspec.json.decode(rows, type=list[dict[str, str | int]])[:_LISTED]
+    cells = [[row[name] for name in columns] for row in found]
+    console.print(table("first dropped rows", columns, cells))
 
 
 def run_train(symbol: str) -> None:
@@ -35,6 +48,8 @@ def run_train(symbol: str) -> None:
 
 def run_promote(symbol: str, version: str | None) -> None:
     """Run the flow ``promote`` for one symbol."""
+    if version is not None and not (version.isascii() and version.isdigit()):
+        raise BadInput(f"--version is the number of a version, not {version!r}")
     parameters = {"symbol": known(symbol), "version": version or ""}
     run_flow(make_console(), load_config(), "promote", parameters)
 
@@ -45,17 +60,22 @@ def known(symbol: str) -> str:
 
 
 def ingest_parameters(data: Path | None, symbol: str, *, replace: bool) -> dict[str, Any]:
-    """Parameters of the flow ``ingest``.
+    """Parameters of the flow ``ingest``, checked before anything is started.
 
     Raises
     ------
     BadInput
-        When there is no such file or folder, or the symbol is unknown.
+        When the symbol is unknown, or `data` holds no file of it in a known format.
     """
-    if data is not None and not data.exists():
-        raise BadInput(f"there is no file or folder {data}")
-    source = SIMULATOR if data is None else str(data.resolve())
-    return {"symbol": known(symbol), "source": source, "replace": replace}
+    source = SIMULATOR
+    known(symbol)
+    if data is not None:
+        # Loads pyarrow, which simulated data can do without here.
+        from market.loaders.sources import find
+
+        find(data, symbol)
+        source = str(data.resolve())
+    return {"symbol": symbol, "source": source, "replace": replace}
 
 
 def run_flow(console: Console, config: Config, name: str, parameters: dict[str, Any]) -> str:

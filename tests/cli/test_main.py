@@ -1,15 +1,20 @@
 """The command as a user sees it: one sentence and an exit code, never a stack trace."""
 
+import json
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli import main as command
+from cli.console import make_console
 from cli.doctor import examine, versions
-from core.config import Config, RiskConfig, ServingConfig
-from core.errors import BadInput
+from cli.learn import print_dropped
+from cli.supervisor import Service, Supervisor
+from core.config import Config, RiskConfig, ServingConfig, StorageConfig
+from core.errors import BadInput, SettingsError
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -99,3 +104,60 @@ def test_a_share_of_bad_rows_out_of_bounds_is_refused() -> None:
 
     with pytest.raises(BadInput, match="--max-bad-rows is a share"):
         run_ingest(None, "EURUSD", replace=False, max_bad_rows=7.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("ingest", "--data", "notes.md"), "notes.md has no known format"),
+        (("demo", "--data", "notes.md"), "notes.md has no known format"),
+        (("ingest", "--data", "absent.csv"), "absent.csv does not exist"),
+        (("ingest", "--data", "/dev/null"), "/dev/null is neither a file nor a folder"),
+        (("ingest", "--max-bad-rows", "nan"), "--max-bad-rows is a share of the rows"),
+        (("promote", "--version", "abc"), "--version is the number of a version, not 'abc'"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, arguments: tuple[str, ...], told: str
+) -> None:
+    Path("notes.md").write_text("# Notes\n\nNo market data.\n")
+    assert run(monkeypatch, *arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"tickpath: {told}")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("name", ["up", "serve"])
+def test_a_home_that_cannot_be_made_is_one_sentence_and_exit_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str
+) -> None:
+    Path("file").write_text("")
+    home = Path("file/home").absolute()
+    monkeypatch.setenv("TICKPATH_STORAGE__HOME", str(home))
+    assert run(monkeypatch, name) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert str(home) in told.splitlines()[-1]
+
+
+def test_a_host_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
+    service = Service(
+        name="mlflow", argv=(), env={}, ready=lambda: True, address=("not a host", 5000)
+    )
+    config = Config(storage=StorageConfig(home=tmp_path))
+    with (
+        Supervisor(config) as supervisor,
+        pytest.raises(SettingsError, match="'not a host' is the name of no host"),
+    ):
+        supervisor.start(service)
+
+
+def test_dropped_rows_are_printed_with_file_line_and_reason(capsys: Any) -> None:
+    rows = [{"file": "a.csv", "line": line, "reason": "ask is below bid"} for line in range(2, 40)]
+    print_dropped(make_console(), json.dumps(rows))
+    out = capsys.readouterr().out
+    assert out.count("ask is below bid") == 10
+    assert [cell.strip() for cell in out.splitlines()[4].strip("| ").split("|")] == [
+        "a.csv", "2", "ask is below bid",
+    ]  # fmt: skip
