@@ -1,6 +1,7 @@
 """Decide, risk check, journal append, and a whole tick to the wire, in process.
 
-The model and the broker are stubs, so the figures are those of the trading code itself. Every
+In `tick_to_send` features, model and broker are stubs, so that the figure is that of the trading
+code itself; `tick_to_decision` has the real features and a compiled model of 300 trees. Every
 figure is a percentile over single calls, in microseconds.
 """
 
