@@ -10,7 +10,7 @@ from core.types import Fill, Order, OrderEvent, OrderEventKind, Refused, Trading
 from trading.marks import Marks
 from trading.orders import Applied, OrderBook, is_open
 from trading.portfolio import Portfolio, Profit
-from trading.records import Denied, Happened, Intent, Record, StateChanged
+from trading.records import Denied, Happened, Intent, Kept, Record, StateChanged
 from trading.risk import RiskGate
 from trading.trading_state import GLOBAL, TradingStates
 
@@ -31,6 +31,11 @@ class Account:
     limits : RiskConfig
     costs : CostModel
     instruments : InstrumentTable
+
+    Attributes
+    ----------
+    kept : dict of str to str
+        Named values that outlive the process; change them by `OrderDesk.keep` only.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Account:
         self.states = TradingStates(start, "as configured" if start == "ACTIVE" else "not enabled")
         self.refusals: dict[str, Refused] = {}
         self.cancel_wishes: set[str] = set()
+        self.kept: dict[str, str] = {}
         self._enabled_at_start = config.enabled_at_start
 
     def take_intent(self, order: Order) -> None:
@@ -123,6 +129,15 @@ class Account:
                 self.apply(event, rate, tape_ns)
             case StateChanged(state, reason, _, scope):
                 self._recover_state(scope, state, reason)
+            case Kept(name, value):
+                self.keep(name, value)
+
+    def keep(self, name: str, value: str | None) -> None:
+        """Hold a named value, or let go of it; the journal must have it already."""
+        if value is None:
+            self.kept.pop(name, None)
+        else:
+            self.kept[name] = value
 
     def _recover_state(self, scope: str, state: TradingState, reason: str) -> None:
         """Keep a restriction over a restart; permission to trade only where it is configured."""

@@ -37,7 +37,7 @@ from trading.orders import is_open
 from trading.outputs import FillUpdate, OrderUpdate, Output, StateUpdate
 from trading.pipeline import OrderPipeline, Submission
 from trading.ports import Broker, Journal
-from trading.records import Happened, StateChanged, encode
+from trading.records import Happened, Kept, StateChanged, encode
 from trading.scenarios import ScenarioTable
 from trading.sizing import next_quantity
 from trading.trading_state import is_scope
@@ -193,6 +193,15 @@ class OrderDesk:
         """Stop all trading but cancels and reductions until a human enables it again."""
         self._set_state(_halt(now_ns, reason))
 
+    def keep(self, name: str, value: str | None, now_ns: int) -> None:
+        """Have a named value outlive the process, see `trading.records.Kept`.
+
+        Journaled before it counts; what did not change is not journaled again.
+        """
+        if self._account.kept.get(name) != value:
+            self._note(Kept(name, value, now_ns))
+            self._account.keep(name, value)
+
     def noticed(self, now_ns: int) -> Sequence[Event]:
         """Events that the ports show and nobody has sent."""
         found: list[Event] = []
@@ -258,7 +267,7 @@ class OrderDesk:
         self._account.states.set(event.scope, event.state, event.reason)
         self._tell(StateUpdate(event.now_ns, event.state, event.reason, event.who, event.scope))
 
-    def _note(self, record: Happened | StateChanged) -> None:
+    def _note(self, record: Happened | StateChanged | Kept) -> None:
         """Journal a fact. It is one even if that fails; `noticed` then halts."""
         with suppress(JournalError):
             self._journal.append(encode(record))

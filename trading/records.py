@@ -50,7 +50,19 @@ class StateChanged(msgspec.Struct, frozen=True, tag="state"):
     now_ns: int
 
 
-Record = IdBlock | Intent | Denied | Happened | StateChanged
+class Kept(msgspec.Struct, frozen=True, tag="kept"):
+    """A named value that must outlive the process, such as a latch; None lets go of it.
+
+    The newest value of a name counts. `name` is ``<part>.<what>``, as in ``risk.day_loss``; `value`
+    is text that the part itself reads, JSON where it is more than a word.
+    """
+
+    name: str
+    value: str | None
+    now_ns: int
+
+
+Record = IdBlock | Intent | Denied | Happened | StateChanged | Kept
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)

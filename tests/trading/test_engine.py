@@ -603,3 +603,15 @@ def _fill(order, price_ticks, exec_id):
         price_ticks, 1, 1,
     )  # fmt: skip
     return OrderEvent(order.client_order_id, K.FILL, 1, fill=fill)
+
+
+def test_a_kept_value_survives_the_process_and_is_let_go_of(house, build):
+    house.engine.desk.keep("risk.day_loss", "2020-09-14", house.now)
+    house.engine.desk.keep("risk.day_loss", "2020-09-14", house.now)
+    house.engine.desk.keep("risk.peak", "100000", house.now)
+    assert len(house.journal.records) == 2
+    again = build(recovered=house.journal.records, ready=False)
+    assert again.account.kept == {"risk.day_loss": "2020-09-14", "risk.peak": "100000"}
+    again.engine.desk.keep("risk.day_loss", None, again.now)
+    third = build(recovered=[*house.journal.records, *again.journal.records], ready=False)
+    assert third.account.kept == {"risk.peak": "100000"}
