@@ -152,6 +152,34 @@ class ServingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheConfig:
+    """Caches of feature rows that are asked for on demand; the tick path uses none of them.
+
+    `second` is the second level: "memory" is in this process and needs no server, "redis" is shared
+    by all processes at `url`. `store_ms` is the longest that a call to it may take; after
+    `breaker_failures` in a row it is left alone for `breaker_open_ms`. Values of at least
+    `compress_bytes` are compressed. `compute_ms` is the deadline of a computation, after which the
+    last good row is given, marked stale.
+    """
+
+    __pydantic_config__ = _STRICT
+    rows: int = 1_000
+    second: Literal["memory", "redis"] = "memory"
+    second_bytes: int = 16_000_000
+    url: str = "redis://127.0.0.1:6379/0"
+    ttl_secs: float = 3_600.0
+    store_ms: float = 2.0
+    compress_bytes: int = 8_192
+    write_queue: int = 1_000
+    breaker_failures: int = 5
+    breaker_open_ms: float = 1_000.0
+    compute_ms: float = 25.0
+    compute_threads: int = 2
+    compute_queue: int = 16
+    history_quotes: int = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MlflowConfig:
     """The MLflow server that `tickpath up` starts, or one that runs already."""
 
@@ -194,5 +222,6 @@ class Config:
     fix: FixConfig = field(default_factory=FixConfig)
     venue: VenueConfig = field(default_factory=VenueConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     mlflow: MlflowConfig = field(default_factory=MlflowConfig)
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
