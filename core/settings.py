@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from core.config import (
+    CacheConfig,
     Config,
     DecisionConfig,
     FixConfig,
@@ -77,6 +78,7 @@ class _Settings(BaseSettings):
     fix: FixConfig = FixConfig()
     venue: VenueConfig = VenueConfig()
     serving: ServingConfig = ServingConfig()
+    cache: CacheConfig = CacheConfig()
     mlflow: MlflowConfig = MlflowConfig()
     prefect: PrefectConfig = PrefectConfig()
 

@@ -1,13 +1,14 @@
 """Settings: what is unknown is refused by name, and a missing limit is zero."""
 
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from core.config import RiskConfig
+from core.config import Config, RiskConfig
 from core.errors import BadInput, SettingsError
-from core.settings import load_config
+from core.settings import _Settings, load_config
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,13 @@ def test_wrong_files_are_named(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "tickpath.toml").write_text(text)
     with pytest.raises(SettingsError, match=says):
         load_config()
+
+
+@pytest.mark.parametrize("group", [field.name for field in fields(Config)])
+def test_every_group_can_be_set(group: str) -> None:
+    """A group that only `Config` has would be refused in the environment of every child."""
+    assert getattr(load_config(**{group: getattr(Config(), group)}), group) is not None
+    assert group in _Settings.model_fields
 
 
 def test_a_missing_limit_is_zero() -> None:
