@@ -1,0 +1,200 @@
+"""Rows of histories that callers send: from the caches, or computed on a pool under a deadline.
+
+A computation that misses its deadline goes on behind and fills the caches for the next who asks;
+this caller gets the last good row of the symbol, marked stale. Callers who ask for the same history
+at the same time share one computation.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from enum import StrEnum
+from functools import partial
+from time import perf_counter_ns
+from typing import NamedTuple
+
+import numpy as np
+
+from core.clock import Clock
+from core.columns import QuoteColumns
+from core.config import CacheConfig
+from core.errors import BadInput, Unavailable
+from core.types import Cadence
+from features import batch
+from features.batch import FeatureRows
+from features.cache import FeatureRow, RowCache, history_key
+from features.spec import FeatureSpec
+from monitoring.latency import StageLatencies
+
+COMPUTE = "feature_compute"
+
+Compute = Callable[[FeatureSpec, QuoteColumns, float], FeatureRows]
+
+
+class Source(StrEnum):
+    """Where a row came from."""
+
+    LIVE = "live"
+    FIRST_LEVEL = "l1"
+    SECOND_LEVEL = "l2"
+    COMPUTED = "computed"
+    LAST_GOOD = "last_good"
+
+
+class Found(NamedTuple):
+    """A row; when `stale` it is not of what was asked for, and nothing may be decided on it."""
+
+    row: FeatureRow
+    source: Source
+    stale: bool = False
+
+
+class OnDemandRows:
+    """Newest rows of histories; everything but the computation runs on the event loop.
+
+    Parameters
+    ----------
+    cache : RowCache
+    config : CacheConfig
+    clock : Clock
+        Wall time of the rows.
+    pool : Executor
+        Where rows are computed; threads do, since the kernels let go of the interpreter's lock.
+    compute : callable
+        `features.batch.compute`, or what a test gives.
+
+    Attributes
+    ----------
+    computed, shared : int
+        Computations that were begun, and callers who waited for one of somebody else.
+    late, crowded : int
+        Callers whose computation missed the deadline, or was not begun since too many wait.
+    stale : int
+        Callers who were given the last good row.
+    """
+
+    def __init__(
+        self,
+        cache: RowCache,
+        config: CacheConfig,
+        clock: Clock,
+        pool: Executor,
+        compute: Compute = batch.compute,
+    ) -> None:
+        self.cache = cache
+        self._deadline_secs = config.compute_ms / 1e3
+        self._most = config.compute_threads + config.compute_queue
+        self._clock, self._pool, self._compute = clock, pool, compute
+        self._running: dict[str, asyncio.Future[FeatureRow]] = {}
+        self._last_good: dict[tuple[str, str], FeatureRow] = {}
+        self.latencies = StageLatencies((COMPUTE,))
+        self.computed = self.shared = self.late = self.crowded = self.stale = 0
+
+    @property
+    def running(self) -> int:
+        """Computations that are under way or wait for a thread."""
+        return len(self._running)
+
+    def last_good(self, symbol: str, spec: FeatureSpec) -> FeatureRow | None:
+        """Newest row that was asked for and found or made."""
+        return self._last_good.get((symbol, spec.fingerprint))
+
+    async def newest(
+        self, symbol: str, spec: FeatureSpec, pip: float, columns: QuoteColumns
+    ) -> Found:
+        """Find or make the newest row of a history.
+
+        Parameters
+        ----------
+        columns : QuoteColumns
+            Sound quotes of `symbol` in time order; see `features.history`.
+
+        Raises
+        ------
+        BadInput
+            When the history is too short for a warm row, or the spec needs other tapes as well.
+        Unavailable
+            When the deadline was missed and there is no last good row.
+        """
+        refuse_hopeless(spec, columns)
+        key = history_key(spec, symbol, pip, columns)
+        if row := self.cache.find(key):
+            return self._good(symbol, row, Source.FIRST_LEVEL)
+        if key not in self._running and (row := await self.cache.fetch(key, spec)):
+            return self._good(symbol, row, Source.SECOND_LEVEL)
+        work = self._begin(key, symbol, spec, pip, columns)
+        if work is not None:
+            await asyncio.wait({work}, timeout=self._deadline_secs)
+            if work.done():
+                return Found(work.result(), Source.COMPUTED)
+            self.late += 1
+        return self._fall_back(symbol, spec)
+
+    def _good(self, symbol: str, row: FeatureRow, source: Source) -> Found:
+        self._last_good[symbol, row.fingerprint] = row
+        return Found(row, source)
+
+    def _begin(
+        self, key: str, symbol: str, spec: FeatureSpec, pip: float, columns: QuoteColumns
+    ) -> asyncio.Future[FeatureRow] | None:
+        """Return the computation of the key, also one under way; None when too many wait."""
+        running = self._running.get(key)
+        if running is not None:
+            self.shared += 1
+            return running
+        if len(self._running) >= self._most:
+            self.crowded += 1
+            return None
+        self.computed += 1
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._pool, self._make, spec, columns, pip)
+        self._running[key] = work
+        work.add_done_callback(partial(self._made, key, symbol, perf_counter_ns()))
+        return work
+
+    def _make(self, spec: FeatureSpec, columns: QuoteColumns, pip: float) -> FeatureRow:
+        """Compute, on a thread of the pool."""
+        rows = self._compute(spec, columns, pip)
+        if rows.late or rows.malformed:
+            raise BadInput(f"history: {rows.late + rows.malformed} quotes lie in a closed bar")
+        if not len(rows) or not rows.warm[-1]:
+            raise _too_short(spec, len(columns))
+        values = rows.rows[-1].copy()
+        if not np.isfinite(values).all():
+            raise BadInput("history: its newest feature row is not finite")
+        values.flags.writeable = False
+        ts = int(columns.ts[-1])
+        return FeatureRow(values, spec.fingerprint, 0, ts, self._clock.now_ns())
+
+    def _made(self, key: str, symbol: str, started: int, work: asyncio.Future[FeatureRow]) -> None:
+        del self._running[key]
+        self.latencies.record(COMPUTE, perf_counter_ns() - started)
+        if work.cancelled() or work.exception() is not None:
+            return  # whoever waits for it is told
+        row = work.result()
+        self.cache.put(key, row)
+        self._last_good[symbol, row.fingerprint] = row
+
+    def _fall_back(self, symbol: str, spec: FeatureSpec) -> Found:
+        row = self.last_good(symbol, spec)
+        if row is None:
+            raise Unavailable(f"{symbol}: the features were not ready in time, try again")
+        self.stale += 1
+        return Found(row, Source.LAST_GOOD, stale=True)
+
+
+def refuse_hopeless(spec: FeatureSpec, columns: QuoteColumns) -> None:
+    """Refuse what cannot give a row, before anything is computed; raises BadInput."""
+    if spec.needs_strength:
+        raise BadInput(f"spec {spec.name!r} needs the tapes of other instruments, not one history")
+    if len(columns) < (spec.warmup if spec.cadence is Cadence.TICK else 2):
+        raise _too_short(spec, len(columns))
+
+
+def _too_short(spec: FeatureSpec, quotes: int) -> BadInput:
+    unit = "quotes" if spec.cadence is Cadence.TICK else f"closed bars of {spec.bar_ns / 1e9:g} s"
+    minutes = f" and {spec.warmup_ns / 60e9:g} minutes of quotes" if spec.warmup_ns else ""
+    return BadInput(
+        f"history: {quotes} quotes are too few to warm up, {spec.name!r} needs {spec.warmup} "
+        f"{unit}{minutes}"
+    )
