@@ -16,6 +16,7 @@ from flows.client import PrefectApi, RunUpdate, run_deployment
 from flows.sources import SIMULATOR
 
 _LISTED = 10
+_SEARCH_SECS = 86_400.0
 
 
 def run_ingest(
@@ -42,16 +43,33 @@ def print_dropped(console: Console, rows: str) -> None:
 
 
 def run_train(symbol: str) -> None:
-    """Run the flow ``train`` for one symbol."""
-    run_flow(make_console(), load_config(), "train", {"symbol": known(symbol)})
+    """Run the flow ``train`` for one symbol and print its report."""
+    console, config = make_console(), load_config()
+    run_id = run_flow(console, config, "train", {"symbol": known(symbol)})
+    for text in artifacts_of(config, run_id):
+        console.print(text, markup=False)
+
+
+def run_tune(symbol: str, trials: int) -> None:
+    """Run the flow ``tune`` for one symbol; print the trials, and the report of the training."""
+    console, config = make_console(), load_config()
+    parameters = {"symbol": known(symbol), "trials": trials}
+    run_id = run_flow(console, config, "tune", parameters, _SEARCH_SECS)
+    for text in artifacts_of(config, run_id):
+        console.print(text, markup=False)
 
 
 def run_promote(symbol: str, version: str | None) -> None:
     """Run the flow ``promote`` for one symbol."""
-    if version is not None and not (version.isascii() and version.isdigit()):
-        raise BadInput(f"--version is the number of a version, not {version!r}")
-    parameters = {"symbol": known(symbol), "version": version or ""}
+    parameters = {"symbol": known(symbol), "version": (version and known_number(version)) or ""}
     run_flow(make_console(), load_config(), "promote", parameters)
+
+
+def known_number(version: str) -> str:
+    """Return `version` when it is a number; raises BadInput."""
+    if not (version.isascii() and version.isdigit()):
+        raise BadInput(f"a version is a number, not {version!r}")
+    return version
 
 
 def known(symbol: str) -> str:
@@ -78,7 +96,13 @@ def ingest_parameters(data: Path | None, symbol: str, *, replace: bool) -> dict[
     return {"symbol": symbol, "source": source, "replace": replace}
 
 
-def run_flow(console: Console, config: Config, name: str, parameters: dict[str, Any]) -> str:
+def run_flow(
+    console: Console,
+    config: Config,
+    name: str,
+    parameters: dict[str, Any],
+    timeout_secs: float = 900.0,
+) -> str:
     """Run a deployment to its end, show how far it is, print what it made; return the run's id."""
     columns = (
         TextColumn("{task.description:<10}"),
@@ -94,7 +118,7 @@ def run_flow(console: Console, config: Config, name: str, parameters: dict[str, 
             what = f"{update.state.lower()} {update.what}"
             progress.update(task, completed=max(0.0, update.percent), what=what)
 
-        run_id = run_deployment(config, name, parameters, show)
+        run_id = run_deployment(config, name, parameters, show, timeout_secs)
     seconds = PrefectApi(config.prefect).run(run_id)["total_run_time"]
     console.print(f"{name}: flow run {run_id} completed in {seconds:.1f} s")
     return run_id

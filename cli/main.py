@@ -65,6 +65,33 @@ def train(symbol: SymbolOption = "EURUSD") -> None:
 
 
 @app.command()
+def tune(
+    symbol: SymbolOption = "EURUSD",
+    trials: Annotated[
+        int, typer.Option(min=0, help="Trials in all; the setting tuning.trials when 0.")
+    ] = 0,
+) -> None:
+    """Search for a model's parameters on every core, then train and register with the best."""
+    from cli.learn import run_tune
+
+    run_tune(symbol, trials)
+
+
+@app.command()
+def reproduce(
+    version: Annotated[str, typer.Argument(help="Number of a registered version.")],
+    symbol: SymbolOption = "EURUSD",
+    any_code: Annotated[
+        bool, typer.Option("--any-code", help="Try with another revision of the code as well.")
+    ] = False,
+) -> None:
+    """Train a registered version again from stored quotes and compare the bytes."""
+    from cli.reproduce import run_reproduce
+
+    raise typer.Exit(run_reproduce(symbol, version, any_code=any_code))
+
+
+@app.command()
 def promote(
     symbol: SymbolOption = "EURUSD",
     version: Annotated[str | None, typer.Option(help="Version; the newest when absent.")] = None,

@@ -67,7 +67,27 @@ class TrainingConfig:
     trees: int = 200
     depth: int = 4
     learning_rate: float = 0.05
+    min_child_weight: float = 10.0
+    subsample: float = 0.8
+    colsample_bytree: float = 0.8
+    reg_lambda: float = 10.0
     seed: int = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningConfig:
+    """How parameters are searched for.
+
+    A `batch` of trials is tried without knowing of each other's results, so that the search ends
+    the same on any number of cores; `startup` trials are drawn at random first, and none is pruned
+    before as many are complete. `workers` is how many are tried at once; 0 takes every core.
+    """
+
+    __pydantic_config__ = _STRICT
+    trials: int = 20
+    batch: int = 4
+    startup: int = 8
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +236,7 @@ class Config:
     market: MarketConfig = field(default_factory=MarketConfig)
     costs: CostModel = field(default_factory=CostModel)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    tuning: TuningConfig = field(default_factory=TuningConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     trading: TradingConfig = field(default_factory=TradingConfig)
     risk: RiskConfig = field(default_factory=RiskConfig)

@@ -30,6 +30,7 @@ from core.config import (
     StorageConfig,
     TradingConfig,
     TrainingConfig,
+    TuningConfig,
     VenueConfig,
 )
 from core.costs import CostModel
@@ -72,6 +73,7 @@ class _Settings(BaseSettings):
     market: MarketConfig = MarketConfig()
     costs: CostModel = CostModel()
     training: TrainingConfig = TrainingConfig()
+    tuning: TuningConfig = TuningConfig()
     decision: DecisionConfig = DecisionConfig()
     trading: TradingConfig = TradingConfig()
     risk: RiskConfig = RiskConfig()
@@ -131,10 +133,17 @@ def _refuse_out_of_domain(config: Config) -> None:
                 raise SettingsError(f"setting {group.name}.port: {value} is no port")
     if config.market.max_bad_rows > 1 or not 0 < config.training.holdout_fraction < 1:
         raise SettingsError("market.max_bad_rows and training.holdout_fraction are shares of one")
-    if min(config.training.folds, config.training.trees, config.training.depth) < 1:
-        raise SettingsError("training.folds, training.trees and training.depth are at least 1")
+    _refuse_none_at_all(config)
     for symbol in config.risk.symbols:
         DEFAULT_INSTRUMENTS.by_symbol(symbol)
+
+
+def _refuse_none_at_all(config: Config) -> None:
+    training, tuning = config.training, config.tuning
+    if min(training.folds, training.trees, training.depth) < 1:
+        raise SettingsError("training.folds, training.trees and training.depth are at least 1")
+    if min(tuning.trials, tuning.batch) < 1:
+        raise SettingsError("tuning.trials and tuning.batch are at least 1")
 
 
 def _sentence(error: ValidationError) -> str:

@@ -41,11 +41,12 @@ def train(symbol: str = "") -> list[str]:
     symbols = (symbol,) if symbol else known_symbols(settings())
     made = [fit_and_register(name) for name in symbols]
     for result in made:
-        _publish(result)
+        publish(result)
     return [f"{result.version.model}/{result.version.version}" for result in made]
 
 
-def _publish(result: Trained) -> None:
+def publish(result: Trained) -> None:
+    """Show fold table and card of a new version in the UI."""
     where = f"{result.version.model} version {result.version.version}"
     if not result.new:
         get_run_logger().info("%s is of the same quotes, settings and code", where)

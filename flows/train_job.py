@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.config import Config
+from core.columns import F8
+from core.config import Config, StorageConfig
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
 from flows.figures import training_figures
@@ -18,6 +19,7 @@ from models.export import write_artifact
 from models.manifest import Manifest, model_name, read
 from models.training import TrainingResult
 from models.training import train as fit
+from models.tuning import count_trials as count_search_trials
 from registry.lineage import code_revision
 from registry.loading import RegisteredVersion, RegistryReader, local_copies
 from registry.promotion import SOURCE_TAG
@@ -32,6 +34,34 @@ if TYPE_CHECKING:
 _KEY_TAG = "training_key"
 
 Progress = Callable[[int, int, str], None]
+
+
+def searches(config: StorageConfig) -> Path:
+    """Folder of the searches for parameters."""
+    return config.home / "searches"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FinishedSearch:
+    """A search that has chosen.
+
+    Attributes
+    ----------
+    trials : int
+        Pruned, failed and lost ones included.
+    parameters : dict
+        Of the best trial.
+    value : float
+        Its figure.
+    tried : float64[complete, periods]
+        What the complete trials earned.
+    """
+
+    name: str
+    trials: int
+    parameters: dict[str, int | float]
+    value: float
+    tried: F8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +89,14 @@ def train(
     *,
     on_progress: Progress | None = None,
     instruments: InstrumentTable = DEFAULT_INSTRUMENTS,
+    search: FinishedSearch | None = None,
 ) -> Trained:
     """Build the data set from stored quotes, train, log to MLflow and register a version.
+
+    Parameters
+    ----------
+    search : FinishedSearch, optional
+        What chose the settings of `config.training`; PBO is then among its trials.
 
     Raises
     ------
@@ -75,11 +111,11 @@ def train(
         raise BadInput(f"there are no stored quotes of {symbol}; ingest some first")
     client = connect(config.mlflow)
     data_hash, revision = store.snapshot_hash(symbol), code_revision()
-    key = _training_key(config, data_hash, revision)
+    key = _training_key(config, data_hash, revision, search)
     known = find_version(client, model_name(symbol), {_KEY_TAG: key})
     if known is not None:
         return _known(config, model_name(symbol), known)
-    dataset = _dataset(config, store, instrument, data_hash)
+    dataset = stored_dataset(config, store, instrument, data_hash)
     tags = {
         _KEY_TAG: key,
         SOURCE_TAG: Sources(config.storage.ticks).all().get(symbol, "unknown"),
@@ -88,10 +124,13 @@ def train(
         "code_revision": revision,
     }
     with open_run(client, config.mlflow.experiment, f"train-{symbol}", tags) as run:
-        return _train_in(run, client, config, dataset, tags, on_progress)
+        return _train_in(run, client, config, dataset, tags, on_progress, search)
 
 
-def _dataset(config: Config, store: TickStore, instrument: Instrument, data_hash: str) -> Dataset:
+def stored_dataset(
+    config: Config, store: TickStore, instrument: Instrument, data_hash: str
+) -> Dataset:
+    """Build the data set of an instrument from its stored quotes."""
     columns = store.read(instrument.symbol)
     return build_dataset(
         columns,
@@ -111,10 +150,12 @@ def _train_in(
     dataset: Dataset,
     tags: dict[str, str],
     on_progress: Progress | None,
+    search: FinishedSearch | None,
 ) -> Trained:
     run.params(_parameters(config, dataset))
     # The run that is open counts itself.
     trials = count_trials(client, config.mlflow.experiment, dataset.data_hash)
+    trials += count_search_trials(searches(config.storage), "data_hash", dataset.data_hash)
     result = fit(
         dataset,
         config.training,
@@ -124,10 +165,14 @@ def _train_in(
         dataset.pip,
         on_progress=on_progress,
         trials=trials,
+        tried=None if search is None else search.tried,
     )
+    name = "" if search is None else search.name
     with tempfile.TemporaryDirectory(prefix="tickpath-artifact-") as folder:
         artifact = Path(folder) / "model"
-        manifest, _ = write_artifact(artifact, result, dataset, code_revision=tags["code_revision"])
+        manifest, _ = write_artifact(
+            artifact, result, dataset, code_revision=tags["code_revision"], search=name
+        )
         _log(run, manifest, result, dataset)
         version = register(client, run, artifact, tags)
     return Trained(
@@ -170,7 +215,10 @@ def _parameters(config: Config, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _training_key(config: Config, data_hash: str, revision: str) -> str:
+def _training_key(
+    config: Config, data_hash: str, revision: str, search: FinishedSearch | None
+) -> str:
     """Hash of all that decides the outcome; equal keys give equal bytes."""
-    parts = (data_hash, revision, config.training, config.costs, config.decision)
+    name = None if search is None else (search.name, search.trials)
+    parts = (data_hash, revision, config.training, config.costs, config.decision, name)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

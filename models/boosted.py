@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numba
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
@@ -15,6 +16,12 @@ from models.trees import compile_trees
 F4 = NDArray[np.float32]
 
 FAMILY = "boosted-trees"
+LIBRARIES = {
+    "xgboost": xgboost.__version__,
+    "numpy": np.__version__,
+    "numba": numba.__version__,
+}
+"""Versions of what decides the bytes of a model: trees, weights and splits, feature rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,10 @@ class BoostedParams:
             trees=config.trees,
             depth=config.depth,
             learning_rate=config.learning_rate,
+            min_child_weight=config.min_child_weight,
+            subsample=config.subsample,
+            colsample_bytree=config.colsample_bytree,
+            reg_lambda=config.reg_lambda,
             seed=config.seed,
             nthread=nthread,
             early_stopping=config.early_stopping,

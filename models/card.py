@@ -19,6 +19,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("net pips", "net_pips", ".1f"),
     ("DSR", "dsr", ".3f"),
     ("PBO", "pbo", ".3f"),
+    ("P(loss)", "loss_probability", ".3f"),
     ("MinTRL", "min_track_record", ""),
     ("covered", "coverage", ".3f"),
     ("unknown", "out_of_domain", ".4f"),
@@ -47,6 +48,11 @@ def render(manifest: Manifest, folds: Sequence[FoldResult], total: FoldResult) -
     def _share(name: str) -> str:
         return format(manifest.metrics.get(name, 0.0), ".1%")
 
+    among = (
+        f"the complete trials of search `{manifest.search}`"
+        if manifest.search
+        else "fewer trees and higher margins"
+    )
     bound = manifest.metrics.get("net_pips_per_trade_lower", 0.0)
     return f"""# {manifest.model}
 
@@ -65,9 +71,10 @@ revision `{manifest.code_revision}`, seed {manifest.seed}, configurations tried:
 {fold_table(folds, total)}
 
 Trades do not overlap. DSR is the Deflated Sharpe Ratio of the trades for {manifest.trials} trials,
-PBO the probability of overfitting among fewer trees and higher margins, MinTRL the number of trades
-that would show a gain with 95 % confidence. "covered" is the share of moves inside their 90 %
-conformal interval, "unknown" the share of rows out of the training domain.
+PBO the probability of overfitting among {among}, P(loss) how often
+the choice by one half of time earned nothing in the other, MinTRL the number of trades that would
+show a gain with 95 % confidence. "covered" is the share of moves inside their 90 % conformal
+interval, "unknown" the share of rows out of the training domain.
 
 Lower 95 % bound of the mean net pips per trade: {bound:.3f}. The same policy on the base rate
 alone: {total.no_skill_trades} trades, {total.no_skill_net_pips:.1f} pips.

@@ -15,6 +15,7 @@ from models.overfitting import (
     Record,
     break_even_hit_rate,
     deflated_sharpe,
+    loss_probability,
     min_track_record,
     overfitting_probability,
 )
@@ -83,8 +84,10 @@ class FoldResult:
         Deflated Sharpe Ratio of the trades: P(there is skill), allowing for all trials; 0 under ten
         trades.
     pbo : float
-        Probability of Backtest Overfitting among what might have been chosen instead (fewer trees,
-        higher margins); 1 when none of them trades.
+        Probability of Backtest Overfitting among what might have been chosen instead: the complete
+        trials of a search, else fewer trees and higher margins; 1 when none of them trades.
+    loss_probability : float
+        Among the same, share of choices by one half of time that earned nothing in the other.
     track_record : float
         Trades over the fewest that would show a gain with 95 % confidence (MinTRL); 0 when no
         number would.
@@ -115,6 +118,7 @@ class FoldResult:
     net_pips_per_trade: float
     dsr: float
     pbo: float
+    loss_probability: float
     track_record: float
     coverage: float
     out_of_domain: float
@@ -210,7 +214,11 @@ class Scored:
 
 
 def assess(
-    scored: Scored, policy: Policy, fold: int = 0, trials: int = 1
+    scored: Scored,
+    policy: Policy,
+    fold: int = 0,
+    trials: int = 1,
+    tried: F8 | None = None,
 ) -> tuple[FoldResult, Trades]:
     """Figures and trades of tested rows.
 
@@ -218,8 +226,11 @@ def assess(
     ----------
     trials : int
         Configurations tried on this data, this one included.
+    tried : float64[configurations, periods], optional
+        What the trials of a search earned over the same rows, as `by_period` gives it.
     """
     dataset = scored.dataset
+    among = alternatives(scored, policy) if tried is None or len(tried) < 2 else tried
     made, idle = scored.traded(policy), scored.traded(policy, scored.base_p)
     record = Record.of(made.net_pips)
     n_trades = len(made.rows)
@@ -242,7 +253,8 @@ def assess(
         net_pips=float(made.net_pips.sum()),
         net_pips_per_trade=float(made.net_pips.mean()) if n_trades else 0.0,
         dsr=deflated_sharpe(record, trials),
-        pbo=overfitting_probability(alternatives(scored, policy)),
+        pbo=overfitting_probability(among),
+        loss_probability=loss_probability(among),
         track_record=n_trades / min_track_record(record),
         coverage=0.0 if scored.covered is None else float(np.mean(scored.covered)),
         out_of_domain=0.0 if scored.in_domain is None else float(np.mean(~scored.in_domain)),
@@ -262,14 +274,20 @@ def alternatives(scored: Scored, policy: Policy) -> F8:
     """
     models = [scored.p] if scored.instead is None else [scored.p, *scored.instead]
     move = float(np.mean(scored.expected_move_pips))
-    n = len(scored.p)
-    periods = max(4, min(_PERIODS, n))
-    out = np.zeros((len(models) * len(_MARGINS), periods))
-    for at, (p, more) in enumerate((p, more) for p in models for more in _MARGINS):
+    out = []
+    for p, more in ((p, more) for p in models for more in _MARGINS):
         margin = policy.config.margin_pips + more * move
         stricter = replace(policy, config=replace(policy.config, margin_pips=margin))
         trades = scored.traded(stricter, p)
-        np.add.at(out[at], trades.rows * periods // n, trades.net_pips)
+        out.append(by_period(trades.rows, trades.net_pips, len(scored.p)))
+    return np.array(out)
+
+
+def by_period(rows: I8, net_pips: F8, n: int) -> F8:
+    """Net pips of trades that begin at `rows` of `n`, by period of equally many rows."""
+    periods = max(4, min(_PERIODS, n))
+    out = np.zeros(periods)
+    np.add.at(out, rows * periods // n, net_pips)
     return out
 
 

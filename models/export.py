@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from core.errors import ArtifactRefused, BadInput
 from models import manifest as manifests
-from models.boosted import FAMILY, BoostedModel
+from models.boosted import FAMILY, LIBRARIES, BoostedModel
 from models.dataset import Dataset
 from models.inference.artifact import CANARY_FILES, FILES, HEAP_FILES, TOLERANCE
 from models.manifest import Manifest, model_name
@@ -26,6 +27,7 @@ def write_artifact(
     *,
     code_revision: str,
     trials: int | None = None,
+    search: str = "",
 ) -> tuple[Manifest, str]:
     """Write the final model of a training run.
 
@@ -40,6 +42,8 @@ def write_artifact(
     trials : int, optional
         What the manifest says of the configurations tried; those of `result` when absent, which is
         what its Deflated Sharpe Ratio allows for.
+    search : str
+        Name of the search that chose the settings, if one did.
 
     Returns
     -------
@@ -61,6 +65,7 @@ def write_artifact(
     _write_arrays(folder, result, _spread(part.rows, CANARIES))
     tried = result.trials if trials is None else trials
     manifest = _manifest(folder, result, dataset, code_revision, tried)
+    manifest = msgspec.structs.replace(manifest, search=search)
     return manifest, manifests.write(folder, manifest)
 
 
@@ -145,4 +150,5 @@ def _manifest(
         costs=asdict(result.costs),
         domain=result.model.domain,
         conformal=result.model.conformal,
+        libraries=LIBRARIES,
     )

@@ -42,12 +42,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Mean absolute mid move over the horizon on the training rows.
     train_start_ns, train_end_ns, holdout_start_ns : int
         First training row, end of the last training label, first instant never trained on.
+    libraries : dict of str to str
+        Versions of what decides the bytes; `models.reproduce` wants the same ones.
     trials : int
         Number of configurations tried on this data, this one included; `metrics["dsr"]` allows for
         them.
     training, costs : dict
         Settings and costs that the data set and the fit were made with; `models.reproduce` needs
         them beside `parameters`.
+    search : str
+        Name of the search that chose the settings; empty for settings as configured.
     domain, conformal : optional
         Training domain of a row, interval of the move; absent when there were too few rows.
     """
@@ -79,6 +83,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     costs: dict[str, float] = {}
     domain: Domain | None = None
     conformal: Conformal | None = None
+    libraries: dict[str, str] = {}
+    search: str = ""
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -165,6 +165,30 @@ def overfitting_logits(returns: F8, blocks: int = BLOCKS) -> F8:
     float64[C(blocks, blocks / 2)]
         ``log(w / (1 - w))`` with w = rank / (configurations + 1), 0 at the median.
     """
+    unseen, best = _chosen(returns, blocks)
+    rank = (unseen < best).sum(axis=1) + 0.5 * ((unseen == best).sum(axis=1) + 1.0)
+    w = rank / (len(returns) + 1.0)
+    logits: F8 = np.log(w / (1.0 - w))
+    return logits
+
+
+def loss_probability(returns: F8, blocks: int = BLOCKS) -> float:
+    """Share of choices that earned nothing in the other half of time.
+
+    The probability of loss of Bailey et al. (2017); unlike the rank of the chosen one it does not
+    suffer from alternatives that are as good. Arguments as `overfitting_logits`.
+    """
+    _, best = _chosen(returns, blocks)
+    return float(np.mean(best <= 0.0))
+
+
+def _chosen(returns: F8, blocks: int) -> tuple[F8, F8]:
+    """Sharpe ratios in the other half of time: of all configurations, of the one that was best.
+
+    Returns
+    -------
+    float64[choices, configurations], float64[choices, 1]
+    """
     n_configurations, n_periods = returns.shape
     if n_configurations < 2 or n_periods < 4:
         raise ValueError("two configurations over four periods are the least to compare")
@@ -174,11 +198,7 @@ def overfitting_logits(returns: F8, blocks: int = BLOCKS) -> F8:
     np.put_along_axis(inside, np.array(halves), 1.0, axis=1)
     seen = _sharpes(returns, inside)
     unseen = _sharpes(returns, 1.0 - inside)
-    best = unseen[np.arange(len(halves)), seen.argmax(axis=1)][:, None]
-    rank = (unseen < best).sum(axis=1) + 0.5 * ((unseen == best).sum(axis=1) + 1.0)
-    w = rank / (n_configurations + 1.0)
-    logits: F8 = np.log(w / (1.0 - w))
-    return logits
+    return unseen, unseen[np.arange(len(halves)), seen.argmax(axis=1)][:, None]
 
 
 def overfitting_probability(returns: F8, blocks: int = BLOCKS) -> float:

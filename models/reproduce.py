@@ -9,7 +9,7 @@ from core.costs import CostModel
 from core.errors import BadInput
 from core.instruments import Instrument
 from features.spec import spec_named
-from models.boosted import BoostedParams
+from models.boosted import LIBRARIES, BoostedParams
 from models.dataset import Dataset, build_dataset
 from models.fitting import FittedModel, fit_calibrated
 from models.manifest import Manifest, sha256_bytes
@@ -26,14 +26,11 @@ class Reproduction:
         One sentence for everything that came out otherwise; empty when all is equal.
     expected_sha256, found_sha256 : str
         Of the UBJSON bytes.
-    code_differs : bool
-        The code is of another revision than the version's; that alone is no difference.
     """
 
     differences: tuple[str, ...]
     expected_sha256: str
     found_sha256: str
-    code_differs: bool
 
     @property
     def equal(self) -> bool:
@@ -42,7 +39,12 @@ class Reproduction:
 
 
 def reproduce(
-    manifest: Manifest, store: TickStore, instrument: Instrument, code_revision: str
+    manifest: Manifest,
+    store: TickStore,
+    instrument: Instrument,
+    code_revision: str,
+    *,
+    any_code: bool = False,
 ) -> Reproduction:
     """Retrain from the stored quotes.
 
@@ -52,12 +54,21 @@ def reproduce(
         Of the version, verified.
     code_revision : str
         Revision of the code that runs now.
+    any_code : bool
+        Try with another revision than the version's all the same.
 
     Raises
     ------
     BadInput
-        When the quotes, the feature spec or the settings that made the version are not at hand.
+        When the quotes, the code, a library, the feature spec or the settings that made the version
+        are not at hand.
     """
+    if code_revision != manifest.code_revision and not any_code:
+        raise BadInput(
+            f"the code is of revision {code_revision}, the version was made by "
+            f"{manifest.code_revision}; check that out, or try with any code"
+        )
+    _refuse_other_libraries(manifest)
     found_hash = store.snapshot_hash(manifest.symbol)
     if found_hash != manifest.data_hash:
         raise BadInput(
@@ -71,8 +82,14 @@ def reproduce(
         differences=tuple(_differences(manifest, again, expected, found)),
         expected_sha256=expected,
         found_sha256=found,
-        code_differs=code_revision != manifest.code_revision,
     )
+
+
+def _refuse_other_libraries(manifest: Manifest) -> None:
+    for name, version in LIBRARIES.items():
+        then = manifest.libraries.get(name, "an unknown version")
+        if then != version:
+            raise BadInput(f"{name} is {version} here, the version was made with {then}")
 
 
 def _retrained(manifest: Manifest, store: TickStore, instrument: Instrument) -> FittedModel:

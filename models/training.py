@@ -74,6 +74,7 @@ def train(
     on_progress: Progress | None = None,
     nthread: int = 1,
     trials: int = 1,
+    tried: F8 | None = None,
 ) -> TrainingResult:
     """Evaluate by walk-forward and fit the final model, all inside the training part.
 
@@ -88,6 +89,8 @@ def train(
     trials : int
         Configurations tried on this data, this one, pruned and failed ones included; the Deflated
         Sharpe Ratio allows for them.
+    tried : float64[configurations, periods], optional
+        What the complete trials of the search earned that chose these settings; PBO is among them.
 
     Raises
     ------
@@ -111,7 +114,7 @@ def train(
         folds.append(assess(scored[-1], policy, number, trials)[0])
         tell(number, config.folds + 1, f"fold {number} of {config.folds}")
     whole = _join(scored, part)
-    total, trades = assess(whole, policy, trials=trials)
+    total, trades = assess(whole, policy, trials=trials, tried=tried)
     metrics = {**_metrics(total, trades, config.seed), **_balance(part)}
     if config.combinatorial:
         metrics |= evaluate_paths(part, params, config, policy).metrics()

@@ -18,6 +18,7 @@ from registry.loading import BOOTSTRAP, CHAMPION, RegisteredVersion, RegistryRea
 
 MIN_TRADES = 30
 MIN_DSR = 0.95
+MAX_LOSS = 0.5
 SOURCE_TAG = "data_source"
 
 Rule = Literal[">", ">=", "<", "<="]
@@ -96,6 +97,13 @@ def skill_gates(manifest: Manifest) -> tuple[Gate, ...]:
         # Kept for the record: among near-equal alternatives it is about one half even with skill,
         # so it fails only where it is missing or nothing could be told apart.
         Gate("pbo", "Probability of Backtest Overfitting", figure("pbo"), "<", 1.0),
+        Gate(
+            "loss",
+            "share of choices by one half of time that earned nothing in the other",
+            figure("loss_probability"),
+            "<",
+            MAX_LOSS,
+        ),
     )
 
 

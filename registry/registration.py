@@ -10,7 +10,7 @@ from core.errors import ArtifactRefused
 from models.manifest import FILE_NAME, Manifest, read, sha256_bytes
 from registry.lineage import version_tags
 from registry.loading import HASH_TAG, RegisteredVersion
-from registry.tracking import Run
+from registry.tracking import SEARCH_TAG, Run
 
 # A version without these was never judged for luck.
 REQUIRED_METRICS = ("dsr", "pbo")
@@ -97,7 +97,11 @@ def newest_version(client: MlflowClient, model: str) -> str | None:
 
 
 def count_trials(client: MlflowClient, experiment: str, data_hash: str) -> int:
-    """Count the training runs that MLflow holds for a data set, failed ones included."""
+    """Count the training runs that MLflow holds for a data set, failed ones included.
+
+    Trials of a search are left out: its own journal counts them, also those that died before MLflow
+    heard of them.
+    """
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return 0
@@ -106,6 +110,7 @@ def count_trials(client: MlflowClient, experiment: str, data_hash: str) -> int:
         page = client.search_runs(
             [found.experiment_id], f"tags.data_hash = '{data_hash}'", page_token=token
         )
-        count, token = count + len(page), page.token
+        count += sum(SEARCH_TAG not in run.data.tags for run in page)
+        token = page.token
         if not token:
             return count

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MODEL_FOLDER = "model"
+SEARCH_TAG = "search"
+"""Tag of the runs of a search: its name."""
 _PARAM_LIMIT = 6_000
 
 
@@ -87,17 +89,28 @@ def open_run(
     client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]
 ) -> Iterator[Run]:
     """Open a run that ends FINISHED, or FAILED when the block raises."""
-    started = client.create_run(_experiment_id(client, experiment), run_name=name, tags=dict(tags))
-    run = Run(client, started.info.run_id, started.info.artifact_uri)
+    run = begin_run(client, experiment, name, tags)
     try:
         yield run
     except BaseException:
-        client.set_terminated(run.id, RunStatus.to_string(RunStatus.FAILED))
+        end_run(client, run.id, RunStatus.FAILED)
         raise
-    client.set_terminated(run.id, RunStatus.to_string(RunStatus.FINISHED))
+    end_run(client, run.id, RunStatus.FINISHED)
 
 
-def _experiment_id(client: MlflowClient, name: str) -> str:
+def begin_run(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> Run:
+    """Begin a run that stays open until `end_run`."""
+    started = client.create_run(experiment_id(client, experiment), run_name=name, tags=dict(tags))
+    return Run(client, started.info.run_id, started.info.artifact_uri)
+
+
+def end_run(client: MlflowClient, run_id: str, status: int) -> None:
+    """End a run as `status` of `mlflow.entities.RunStatus`."""
+    client.set_terminated(run_id, RunStatus.to_string(status))
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """Id of an experiment, made when it is not there."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)

@@ -114,7 +114,7 @@ def test_a_share_of_bad_rows_out_of_bounds_is_refused() -> None:
         (("ingest", "--data", "absent.csv"), "absent.csv does not exist"),
         (("ingest", "--data", "/dev/null"), "/dev/null is neither a file nor a folder"),
         (("ingest", "--max-bad-rows", "nan"), "--max-bad-rows is a share of the rows"),
-        (("promote", "--version", "abc"), "--version is the number of a version, not 'abc'"),
+        (("promote", "--version", "abc"), "a version is a number, not 'abc'"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(

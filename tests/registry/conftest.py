@@ -25,6 +25,7 @@ GOOD_METRICS = {
     "base_log_loss": 0.69,
     "dsr": 0.99,
     "pbo": 0.3,
+    "loss_probability": 0.01,
 }
 
 

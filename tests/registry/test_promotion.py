@@ -45,6 +45,7 @@ def test_a_version_with_skill_after_cost_passes() -> None:
         ("base_log_loss", 0.0, "log_loss_ratio"),
         ("dsr", 0.94, "dsr"),
         ("pbo", 1.0, "pbo"),
+        ("loss_probability", 0.5, "loss"),
     ],
 )
 def test_each_skill_gate_fails_alone(metric: str, value: float, gate: str) -> None:
