@@ -48,11 +48,6 @@ def render(manifest: Manifest, folds: Sequence[FoldResult], total: FoldResult) -
     def _share(name: str) -> str:
         return format(manifest.metrics.get(name, 0.0), ".1%")
 
-    among = (
-        f"the complete trials of search `{manifest.search}`"
-        if manifest.search
-        else "fewer trees and higher margins"
-    )
     bound = manifest.metrics.get("net_pips_per_trade_lower", 0.0)
     return f"""# {manifest.model}
 
@@ -71,7 +66,7 @@ revision `{manifest.code_revision}`, seed {manifest.seed}, configurations tried:
 {fold_table(folds, total)}
 
 Trades do not overlap. DSR is the Deflated Sharpe Ratio of the trades for {manifest.trials} trials,
-PBO the probability of overfitting among {among}, P(loss) how often
+PBO the probability of overfitting among {_among(manifest)}, P(loss) how often
 the choice by one half of time earned nothing in the other, MinTRL the number of trades that would
 show a gain with 95 % confidence. "covered" is the share of moves inside their 90 % conformal
 interval, "unknown" the share of rows out of the training domain.
@@ -93,6 +88,12 @@ E|move| over the horizon: {manifest.expected_move_pips:.3f} pips.
 For {manifest.symbol} at this cadence and horizon only. Past results, at the recorded spread,
 without market impact; a regime that the training span does not hold is outside of what it knows.
 """
+
+
+def _among(manifest: Manifest) -> str:
+    if manifest.search:
+        return f"the complete trials of search `{manifest.search}`"
+    return "fewer trees and higher margins"
 
 
 def _cells(result: FoldResult) -> list[str]:
