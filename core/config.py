@@ -50,9 +50,18 @@ class TrainingConfig:
     cost; what it earns is still measured over the horizon, as it is traded. `early_stopping` is the
     number of trees without gain on later rows after which no more are grown; 0 grows all `trees`.
     `combinatorial` adds the paths of CPCV(6, 2) to the report, for fifteen more fits.
+
+    `family` is "trees" (XGBoost), a network over a `window` of feature rows ("tcn", "gru"), or
+    "mlp", a network over one row. `objective` "return" has trees learn the size of the move instead
+    of its side. Rows count by the independence of their labels; `class_weight` "balanced" lets both
+    sides count alike, `cost_weight` "stake" lets a row count by what its wrong side would cost.
     """
 
     __pydantic_config__ = _STRICT
+    family: Literal["trees", "tcn", "gru", "mlp"] = "trees"
+    objective: Literal["direction", "return"] = "direction"
+    class_weight: Literal["none", "balanced"] = "none"
+    cost_weight: Literal["none", "stake"] = "none"
     cadence: Literal["auto", "bar", "tick"] = "auto"
     label: Literal["horizon", "barrier"] = "horizon"
     barrier_pips: float = 5.0
@@ -72,6 +81,14 @@ class TrainingConfig:
     colsample_bytree: float = 0.8
     reg_lambda: float = 10.0
     seed: int = 7
+    window: int = 64
+    channels: int = 24
+    epochs: int = 30
+    patience: int = 5
+    batch_rows: int = 256
+    dropout: float = 0.1
+    weight_decay: float = 0.001
+    network_rate: float = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

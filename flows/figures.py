@@ -124,7 +124,7 @@ def training_figures(result: TrainingResult, dataset: Dataset) -> dict[str, Figu
     tested = dataset.holdout()
     if len(tested):
         names = dataset.spec.names
-        importance = permutation_importance(result.model, tested, result.params.seed)
+        importance = permutation_importance(result.model, tested, result.learner.seed)
         top = np.argsort(-importance)[:_CURVES].tolist()
         curves = partial_dependence(result.model, tested, top)
         figures["importance.png"] = importance_figure(names, importance)

@@ -1,7 +1,8 @@
-"""XGBoost direction model: P(mid is up over the horizon) from one feature row."""
+"""XGBoost model of one feature row: P(mid is up over the horizon), or the size of the move."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -10,10 +11,15 @@ from numpy.typing import NDArray
 
 from core.config import TrainingConfig
 from core.errors import BadInput
-from models.inference.heap import HeapTrees, margins
+from models.dataset import Dataset
+from models.family import Parameters, Tell
+from models.inference.heap import HEAP_FILES, HeapTrees, margins
 from models.trees import compile_trees
+from models.weights import sample_weights
+from models.windows import Inputs
 
 F4 = NDArray[np.float32]
+Targets = NDArray[np.bool_] | NDArray[np.float64]
 
 FAMILY = "boosted-trees"
 LIBRARIES = {
@@ -22,13 +28,20 @@ LIBRARIES = {
     "numba": numba.__version__,
 }
 """Versions of what decides the bytes of a model: trees, weights and splits, feature rows."""
+UBJSON_FILE = "model.ubj"
+STOPPING_FRACTION = 0.15
+TOLERANCE = 1e-7
+_OBJECTIVES = {"direction": "binary:logistic", "return": "reg:squarederror"}
+_METRICS = {"direction": "logloss", "return": "rmse"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoostedParams:
     """What is told to XGBoost, beside objective and tree method.
 
-    With `early_stopping` above 0, `trees` is the most that are grown.
+    With `early_stopping` above 0, `trees` is the most that are grown. With `objective` "return" the
+    trees learn the move in units of its own standard deviation; its calibration then says how
+    likely a move of that forecast is to be up.
 
     Subsampling, `min_child_weight` and `reg_lambda` hold back trees that would learn single
     episodes by heart; with weights by uniqueness both count independent labels, not rows. One
@@ -46,6 +59,9 @@ class BoostedParams:
     seed: int = 7
     nthread: int = 1
     early_stopping: int = 0
+    objective: str = "direction"
+    class_weight: str = "none"
+    cost_weight: str = "none"
 
     @classmethod
     def of(cls, config: TrainingConfig, nthread: int = 1) -> "BoostedParams":
@@ -61,7 +77,62 @@ class BoostedParams:
             seed=config.seed,
             nthread=nthread,
             early_stopping=config.early_stopping,
+            objective=config.objective,
+            class_weight=config.class_weight,
+            cost_weight=config.cost_weight,
         )
+
+    @property
+    def family(self) -> str:
+        """As the manifest names it."""
+        return FAMILY
+
+    @property
+    def window(self) -> int:
+        """Trees read one row."""
+        return 1
+
+    @property
+    def steps(self) -> int:
+        """A fit tells of its end only."""
+        return 1
+
+    @property
+    def tolerance(self) -> float:
+        """The heap engine is XGBoost to the bit; the rest is the logistic function."""
+        return TOLERANCE
+
+    @property
+    def libraries(self) -> dict[str, str]:
+        """Versions of what decides the bytes."""
+        return LIBRARIES
+
+    def learn(self, early: Dataset, embargo: int, tell: Tell) -> "BoostedModel":
+        """Fit on rows in time order; with early stopping, their last part says how many trees."""
+        trees = self.trees
+        if self.early_stopping > 0:
+            first, then = early.cut(STOPPING_FRACTION, embargo)
+            trees = best_rounds(
+                first.rows, self.targets(first), then.rows, self.targets(then), self,
+                self.weights(first),
+            )  # fmt: skip
+        fitted = fit(early.rows, self.targets(early), self.with_trees(trees), self.weights(early))
+        tell(1, f"{fitted.n_trees} trees")
+        return fitted
+
+    def targets(self, data: Dataset) -> NDArray[np.bool_] | NDArray[np.float64]:
+        """Give what is learnt of each row: its side, or its move in standard deviations."""
+        if self.objective == "direction":
+            return data.up
+        return data.move_pips / (float(np.std(data.move_pips)) or 1.0)
+
+    def weights(self, data: Dataset) -> NDArray[np.float64]:
+        """How much each row counts."""
+        return sample_weights(data, self.class_weight, self.cost_weight)
+
+    def parameters(self) -> Parameters:
+        """Give what XGBoost is told, as asked for."""
+        return self.for_xgboost()
 
     def with_trees(self, trees: int) -> "BoostedParams":
         """Give the same parameters with another number of trees, all of them grown."""
@@ -70,7 +141,7 @@ class BoostedParams:
     def for_xgboost(self) -> dict[str, int | float | str]:
         """Names and values as ``xgboost.train`` takes them, all but the number of rounds."""
         return {
-            "objective": "binary:logistic",
+            "objective": _OBJECTIVES[self.objective],
             "tree_method": "hist",
             "max_depth": self.depth,
             "learning_rate": self.learning_rate,
@@ -104,10 +175,33 @@ class BoostedModel:
         """Number of trees."""
         return int(self._booster.num_boosted_rounds())
 
-    def margins(self, rows: F4, trees: int | None = None) -> F4:
-        """Log-odds of rows float32[k, n] by the heap engine, float32[k]; of the first `trees`."""
-        heap = self.heap if trees is None else self.heap.first(trees)
-        return margins(heap, np.ascontiguousarray(rows))
+    @property
+    def size(self) -> int:
+        """What was kept: trees."""
+        return self.n_trees
+
+    @property
+    def model_file(self) -> str:
+        """Name of XGBoost's own file in the artifact."""
+        return UBJSON_FILE
+
+    def margins(self, inputs: Inputs, size: int | None = None) -> F4:
+        """Log-odds of rows float32[k, n] by the heap engine, float32[k]; of the first trees."""
+        heap = self.heap if size is None else self.heap.first(size)
+        return margins(heap, np.ascontiguousarray(inputs[:]))
+
+    def write(self, folder: Path) -> None:
+        """Write XGBoost's file and the compiled heap."""
+        (folder / UBJSON_FILE).write_bytes(self.ubjson())
+        heap = self.heap
+        base = np.array([heap.base_margin], np.float32)
+        arrays: list[np.ndarray] = [heap.codes, heap.thresholds, heap.leaves, base]
+        for name, array in zip(HEAP_FILES, arrays, strict=True):
+            np.save(folder / name, array, allow_pickle=False)
+
+    def parameters(self) -> Parameters:
+        """Give the number of trees kept."""
+        return {"num_boost_round": self.n_trees}
 
     def contributions(self, rows: F4) -> F4:
         """TreeSHAP values of rows, float32[k, n + 1]: log-odds per feature, the base at the end."""
@@ -115,9 +209,9 @@ class BoostedModel:
         values: F4 = self._booster.predict(data, pred_contribs=True)
         return values
 
-    def own_margins(self, rows: F4) -> F4:
+    def own_margins(self, inputs: Inputs) -> F4:
         """Log-odds by XGBoost itself, to compare with."""
-        predicted: F4 = self._booster.inplace_predict(rows, predict_type="margin")
+        predicted: F4 = self._booster.inplace_predict(inputs[:], predict_type="margin")
         return predicted
 
     def own_probabilities(self, rows: F4) -> F4:
@@ -133,18 +227,18 @@ def load(ubjson: bytes) -> BoostedModel:
 
 def fit(
     rows: F4,
-    up: NDArray[np.bool_],
+    up: Targets,
     params: BoostedParams,
     weight: NDArray[np.float64] | None = None,
 ) -> BoostedModel:
-    """Fit a direction model.
+    """Fit a model.
 
     Parameters
     ----------
     rows : float32[m, n]
         Feature rows; NaN is allowed, infinity is not.
-    up : bool[m]
-        Outcomes, both classes present.
+    up : bool[m] or float64[m]
+        Outcomes, both classes present; for the objective "return" their size.
     weight : float64[m], optional
         Sample weights.
 
@@ -160,20 +254,20 @@ def fit(
 
 def best_rounds(
     rows: F4,
-    up: NDArray[np.bool_],
+    up: Targets,
     later_rows: F4,
-    later_up: NDArray[np.bool_],
+    later_up: Targets,
     params: BoostedParams,
     weight: NDArray[np.float64] | None = None,
 ) -> int:
-    """Find the number of trees with the least log-loss on later rows; at least 1.
+    """Find the number of trees with the least loss on later rows; at least 1.
 
     Growing ends when `params.early_stopping` trees in a row brought no gain. The model is fitted
     anew with this number, on all rows, so that the rows that stopped it are learnt from as well.
     """
     _refuse_one_class(up)
     booster = xgboost.train(
-        {**params.for_xgboost(), "eval_metric": "logloss"},
+        {**params.for_xgboost(), "eval_metric": _METRICS[params.objective]},
         _matrix(rows, up, params, weight),
         params.trees,
         evals=[(_matrix(later_rows, later_up, params), "later")],
@@ -185,15 +279,15 @@ def best_rounds(
 
 def _matrix(
     rows: F4,
-    up: NDArray[np.bool_],
+    up: Targets,
     params: BoostedParams,
     weight: NDArray[np.float64] | None = None,
 ) -> xgboost.DMatrix:
     return xgboost.DMatrix(rows, up.astype(np.float32), weight=weight, nthread=params.nthread)
 
 
-def _refuse_one_class(up: NDArray[np.bool_]) -> None:
-    n_up = int(np.count_nonzero(up))
+def _refuse_one_class(up: Targets) -> None:
+    n_up = int(np.count_nonzero(np.greater(up, 0)))
     if n_up in (0, len(up)):
         side = "down or flat" if n_up == 0 else "up"
         raise BadInput(f"all {len(up)} rows to fit are {side}; a direction model needs both")

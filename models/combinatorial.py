@@ -39,7 +39,8 @@ def combinatorial_splits(
     Parameters
     ----------
     ts, end_ns : int64[m]
-        Label intervals of the rows, both ends included; `ts` ascending.
+        Label intervals of the rows, both ends included; `ts` ascending. For rows that are read with
+        a window before them, `ts` is when the window begins.
     embargo : int
         Rows left out after the last label of each stretch of tested groups has ended.
 

@@ -17,11 +17,14 @@ from features.parity import Compute, check_leaks
 from features.spec import FeatureSpec, spec_named
 from models.labels import Flags, Labels, fixed_horizon, triple_barrier
 from models.refusals import refuse_leaks, refuse_too_good
-from models.validation import rows_needed
+from models.validation import cut, rows_needed
+from models.windows import History, Inputs, Windows
 
 # Under this much tape there are too few closed bars, so tick files are read tick by tick.
 _TICK_CADENCE_BELOW_NS = 3 * 86_400 * 10**9
 _LEAK_QUOTES, _LEAK_POINTS = 20_000, 4
+SEQUENCES = frozenset({"tcn", "gru"})
+"""Families that read a window of rows; the others read one row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -40,8 +43,14 @@ class Dataset:
         The label that is learnt.
     move_pips, net_long, net_short : float64[m]
         What followed over the horizon, as in `models.labels.Labels`.
+    at : int64[m]
+        Position of each row in `history`.
     holdout_start_ns : int
         Training sees only rows whose label ends before.
+    window : int
+        Rows that one prediction reads, the newest included; each row has that many in `history`.
+    history : History
+        Every warm row of the tape, also those without a label, for the windows.
     """
 
     rows: NDArray[np.float32]
@@ -53,15 +62,30 @@ class Dataset:
     move_pips: F8
     net_long: F8
     net_short: F8
+    at: I8
     symbol: str
     spec: FeatureSpec
     horizon_ns: int
     pip: float
     holdout_start_ns: int
+    history: History
+    window: int = 1
     data_hash: str = ""
 
     def __len__(self) -> int:
         return len(self.ts)
+
+    @property
+    def start_ns(self) -> I8:
+        """When the first sample of each row's window ended, int64[m]; `ts` for a window of 1."""
+        return self.history.ts[self.at - (self.window - 1)]
+
+    @property
+    def inputs(self) -> Inputs:
+        """What a model of this window reads of each row."""
+        if self.window == 1:
+            return self.rows
+        return Windows(self.history, self.at, self.window)
 
     def select(self, rows: I8 | Flags) -> "Dataset":
         """Return the same data set with some of its rows."""
@@ -76,6 +100,11 @@ class Dataset:
         """Rows whose label ends before the holdout."""
         return self.select(self.end_ns < self.holdout_start_ns)
 
+    def cut(self, fraction: float, embargo: int) -> tuple["Dataset", "Dataset"]:
+        """Earlier rows, purged and embargoed, and the later fraction."""
+        early, late = cut(self.start_ns, self.end_ns, fraction, embargo)
+        return self.select(early), self.select(late)
+
     def holdout(self) -> "Dataset":
         """Rows from the holdout's start on."""
         return self.select(self.ts >= self.holdout_start_ns)
@@ -89,6 +118,11 @@ def spec_for(columns: QuoteColumns, config: TrainingConfig) -> FeatureSpec:
         ticks = len(columns) > 0 and not columns.span.any()
         cadence = "tick" if short and ticks else "bar"
     return spec_named(f"core-{cadence}")
+
+
+def window_of(config: TrainingConfig) -> int:
+    """Feature rows that one prediction of the wished family reads."""
+    return config.window if config.family in SEQUENCES else 1
 
 
 def horizon_of(spec: FeatureSpec, config: TrainingConfig) -> int:
@@ -135,13 +169,15 @@ def build_dataset(
         raise BadInput(f"there are no quotes of {symbol} to learn from")
     computed = features or _computed(spec, columns, pip, compute, symbol)
     horizon_ns = horizon_of(spec, config)
+    window = window_of(config)
     labels = _labels(columns, computed.index, horizon_ns, pip, config, costs)
-    kept = computed.warm & labels.valid
-    rows = computed.rows[kept]
-    _refuse_not_finite(rows, spec, symbol)
+    place = np.cumsum(computed.warm) - 1
+    kept = computed.warm & labels.valid & (place >= window - 1)
+    history = History(computed.rows[computed.warm], columns.ts[computed.index][computed.warm])
+    _refuse_not_finite(history.rows, spec, symbol)
     start, end = int(columns.ts[0]), int(columns.ts[-1])
     dataset = Dataset(
-        rows=rows,
+        rows=computed.rows[kept],
         ts=columns.ts[computed.index][kept],
         end_ns=labels.end_ns[kept],
         bid=columns.bid[computed.index][kept],
@@ -150,11 +186,14 @@ def build_dataset(
         move_pips=labels.move_pips[kept],
         net_long=labels.net_long[kept],
         net_short=labels.net_short[kept],
+        at=place[kept],
         symbol=symbol,
         spec=spec,
         horizon_ns=horizon_ns,
         pip=pip,
         holdout_start_ns=holdout_start(start, end, config),
+        history=history,
+        window=window,
         data_hash=data_hash,
     )
     _refuse_too_little(dataset, config, len(columns), computed.warm)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.columns import F8
+from core.columns import F8, I8
 from core.errors import ArtifactRefused, BadInput
 from features.spec import spec_named
 from models.boosted import load
@@ -23,6 +23,8 @@ F4 = NDArray[np.float32]
 
 _REPEATS = 3
 _ROWS = 2_000
+# A window costs a network as much as hundreds of rows cost trees.
+_WINDOWS = 500
 _POINTS = 21
 
 
@@ -90,6 +92,8 @@ def explain_row(folder: Path, row: F4) -> Explanation:
 def permutation_importance(model: FittedModel, tested: Dataset, seed: int = 0) -> F8:
     """Rise of the log-loss when one column is shuffled; Breiman, "Random forests" (2001).
 
+    Of windows a column is exchanged as a whole, in the order that it had.
+
     Parameters
     ----------
     tested : Dataset
@@ -101,13 +105,16 @@ def permutation_importance(model: FittedModel, tested: Dataset, seed: int = 0) -
         Mean of three shuffles; below 0 for a column that harms.
     """
     rng = np.random.default_rng(seed)
-    base = log_loss(model.predict(tested.rows), tested.up)
-    out = np.zeros(tested.rows.shape[1])
+    if tested.window > 1:
+        tested = tested.select(_at_most(_WINDOWS, tested))
+    inputs = tested.inputs[:]
+    base = log_loss(model.predict(inputs), tested.up)
+    out = np.zeros(inputs.shape[-1])
     for column in range(len(out)):
         for _ in range(_REPEATS):
-            rows = tested.rows.copy()
-            rows[:, column] = rng.permutation(rows[:, column])
-            out[column] += (log_loss(model.predict(rows), tested.up) - base) / _REPEATS
+            mixed = inputs.copy()
+            mixed[..., column] = rng.permutation(mixed[..., column])
+            out[column] += (log_loss(model.predict(mixed), tested.up) - base) / _REPEATS
     return out
 
 
@@ -121,14 +128,18 @@ def partial_dependence(
     list of (float64[k], float64[k])
         Per column: values between its 2 % and 98 % quantiles, and the mean p at each.
     """
-    at = np.linspace(0, len(tested) - 1, min(_ROWS, len(tested))).astype(np.int64)
+    inputs = tested.inputs[_at_most(_ROWS if tested.window == 1 else _WINDOWS, tested)]
     curves = []
     for column in columns:
-        rows = tested.rows[at].copy()
-        values = np.quantile(rows[:, column], np.linspace(0.02, 0.98, _POINTS))
+        changed = inputs.copy()
+        values = np.quantile(changed[..., column], np.linspace(0.02, 0.98, _POINTS))
         means = []
         for value in values:
-            rows[:, column] = value
-            means.append(float(model.predict(rows).mean()))
+            changed[..., column] = value
+            means.append(float(model.predict(changed).mean()))
         curves.append((values.astype(np.float64), np.array(means)))
     return curves
+
+
+def _at_most(count: int, tested: Dataset) -> I8:
+    return np.linspace(0, len(tested) - 1, min(count, len(tested))).astype(np.int64)

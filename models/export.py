@@ -6,18 +6,20 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from core.columns import F8
 from core.errors import ArtifactRefused, BadInput
 from models import manifest as manifests
-from models.boosted import FAMILY, LIBRARIES, BoostedModel
 from models.dataset import Dataset
-from models.inference.artifact import CANARY_FILES, FILES, HEAP_FILES, TOLERANCE
+from models.family import Learned
+from models.inference.artifact import CANARY_FILES, files_of
 from models.manifest import Manifest, model_name
 from models.training import TrainingResult
+from models.windows import spread
 
 F4 = np.ndarray
 
 CANARIES = 64
-_COMPARED_ROWS = 20_000
+_COMPARED_ROWS, _COMPARED_WINDOWS = 20_000, 2_000
 
 
 def write_artifact(
@@ -55,86 +57,76 @@ def write_artifact(
     BadInput
         When the folder holds something already.
     ArtifactRefused
-        When the heap engine and XGBoost disagree by more than 1e-7 on any compared row.
+        When the engine that serves and the family's library disagree on any compared row by more
+        than the family tolerates.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise BadInput(f"{folder} is not empty; an artifact is written into a folder of its own")
-    part = dataset.training()
-    compare_engines(result.model.boosted, _spread(part.rows, _COMPARED_ROWS), result.params.seed)
-    _write_arrays(folder, result, _spread(part.rows, CANARIES))
+    learner, learned = result.learner, result.model.learned
+    inputs = dataset.training().inputs
+    compared = spread(inputs, _COMPARED_ROWS if learner.window == 1 else _COMPARED_WINDOWS)
+    compare_engines(learned, compared, learner.seed, learner.tolerance)
+    learned.write(folder)
+    canaries = spread(inputs, CANARIES)
+    # What serving must reproduce comes from the library, not from the engine under test.
+    canary_p = result.model.calibration.apply(learned.own_margins(canaries))
+    np.save(folder / CANARY_FILES[0], canaries, allow_pickle=False)
+    np.save(folder / CANARY_FILES[1], canary_p, allow_pickle=False)
     tried = result.trials if trials is None else trials
     manifest = _manifest(folder, result, dataset, code_revision, tried)
     manifest = msgspec.structs.replace(manifest, search=search)
     return manifest, manifests.write(folder, manifest)
 
 
-def compare_engines(boosted: BoostedModel, rows: F4, seed: int) -> float:
-    """Largest difference in p between the heap engine and XGBoost itself.
+def compare_engines(learned: Learned, inputs: F4, seed: int, tolerance: float) -> float:
+    """Largest difference in p between the engine that serves and the library that fitted.
 
     Parameters
     ----------
-    rows : float32[k, n]
+    inputs : float32[k, n] or float32[k, window, n]
         Compared as they are, and again with a tenth of the values gone (NaN).
 
     Raises
     ------
     ArtifactRefused
-        When the difference is above 1e-7.
+        When the difference is above the tolerance.
     """
-    holes = rows.copy()
-    holes[np.random.default_rng(seed).random(rows.shape) < 0.1] = np.nan
+    holes = inputs.copy()
+    holes[np.random.default_rng(seed).random(inputs.shape) < 0.1] = np.nan
     worst = 0.0
-    for block in (rows, holes):
-        ours = 1.0 / (1.0 + np.exp(-boosted.margins(block).astype(np.float64)))
-        worst = max(worst, float(np.max(np.abs(ours - boosted.own_probabilities(block)))))
-    if not worst <= TOLERANCE:
+    for block in (inputs, holes):
+        ours, theirs = _p(learned.margins(block)), _p(learned.own_margins(block))
+        worst = max(worst, float(np.max(np.abs(ours - theirs))))
+    if not worst <= tolerance:
         raise ArtifactRefused(
-            f"heap engine and XGBoost differ by {worst:.3g} in p, at most {TOLERANCE} is allowed"
+            f"the engine that serves and the library that fitted differ by {worst:.3g} in p, "
+            f"at most {tolerance} is allowed"
         )
     return worst
 
 
-def _spread(rows: F4, count: int) -> F4:
-    """At most `count` rows, evenly spread over time."""
-    at = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64))
-    return np.ascontiguousarray(rows[at])
-
-
-def _write_arrays(folder: Path, result: TrainingResult, canary_rows: F4) -> None:
-    boosted, trees = result.model.boosted, result.model.boosted.heap
-    (folder / "model.ubj").write_bytes(boosted.ubjson())
-    base = np.array([trees.base_margin], np.float32)
-    # What serving must reproduce comes from XGBoost, not from the engine under test.
-    canary_p = result.model.calibration.apply(boosted.own_margins(canary_rows))
-    arrays: list[np.ndarray] = [
-        trees.codes,
-        trees.thresholds,
-        trees.leaves,
-        base,
-        canary_rows,
-        canary_p,
-    ]
-    for name, array in zip((*HEAP_FILES, *CANARY_FILES), arrays, strict=True):
-        np.save(folder / name, array, allow_pickle=False)
+def _p(margins: F4) -> F8:
+    p: F8 = 1.0 / (1.0 + np.exp(-margins.astype(np.float64)))
+    return p
 
 
 def _manifest(
     folder: Path, result: TrainingResult, dataset: Dataset, code_revision: str, trials: int
 ) -> Manifest:
-    spec, params = dataset.spec, result.params
+    spec, learner, learned = dataset.spec, result.learner, result.model.learned
     return Manifest(
         model=model_name(dataset.symbol),
-        family=FAMILY,
+        family=learner.family,
         symbol=dataset.symbol,
         spec_name=spec.name,
         spec_fingerprint=spec.fingerprint,
         cadence=str(spec.cadence),
         bar_ns=spec.bar_ns,
         horizon_ns=dataset.horizon_ns,
-        window=1,
+        window=learner.window,
         n_features=spec.n_features,
-        files={name: manifests.file_entry(folder / name) for name in FILES},
+        files={name: manifests.file_entry(folder / name) for name in files_of(learner.family)},
         metrics=result.metrics,
         calibration=result.model.calibration,
         expected_move_pips=result.model.expected_move_pips,
@@ -143,12 +135,12 @@ def _manifest(
         holdout_start_ns=dataset.holdout_start_ns,
         data_hash=dataset.data_hash,
         code_revision=code_revision,
-        seed=params.seed,
-        parameters={"num_boost_round": result.model.boosted.n_trees, **params.for_xgboost()},
+        seed=learner.seed,
+        parameters={**learner.parameters(), **learned.parameters()},
         trials=trials,
         training=asdict(result.config),
         costs=asdict(result.costs),
         domain=result.model.domain,
         conformal=result.model.conformal,
-        libraries=LIBRARIES,
+        libraries=learner.libraries,
     )

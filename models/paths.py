@@ -6,10 +6,10 @@ import numpy as np
 
 from core.columns import F8
 from core.config import TrainingConfig
-from models.boosted import BoostedParams
 from models.combinatorial import combinatorial_splits, group_edges, path_splits
 from models.dataset import Dataset
 from models.evaluation import Policy, Scored
+from models.family import Learner
 from models.fitting import fit_calibrated
 from models.overfitting import Record
 
@@ -44,7 +44,7 @@ class PathReport:
 
 
 def evaluate_paths(
-    part: Dataset, params: BoostedParams, config: TrainingConfig, policy: Policy
+    part: Dataset, learner: Learner, config: TrainingConfig, policy: Policy
 ) -> PathReport:
     """Fit every split of CPCV(6, 2) and trade the five paths that their tests join to.
 
@@ -53,8 +53,10 @@ def evaluate_paths(
     part : Dataset
         The training part, in time order.
     """
-    splits = combinatorial_splits(part.ts, part.end_ns, GROUPS, TEST_GROUPS, config.embargo_samples)
-    scored = [_score(part, split.train, split.test, params, config) for split in splits]
+    splits = combinatorial_splits(
+        part.start_ns, part.end_ns, GROUPS, TEST_GROUPS, config.embargo_samples
+    )
+    scored = [_score(part, split.train, split.test, learner, config) for split in splits]
     edges = group_edges(len(part), GROUPS)
     nets = []
     for path in path_splits(GROUPS, TEST_GROUPS):
@@ -81,8 +83,8 @@ def _score(
     part: Dataset,
     train: np.ndarray,
     test: np.ndarray,
-    params: BoostedParams,
+    learner: Learner,
     config: TrainingConfig,
 ) -> Scored:
-    fitted = fit_calibrated(part.select(train), params, config.embargo_samples, config.calibration)
+    fitted = fit_calibrated(part.select(train), learner, config.embargo_samples, config.calibration)
     return fitted.score(part.select(test))

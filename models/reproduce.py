@@ -1,6 +1,8 @@
 """Train a version again from what its manifest says, and compare the bytes."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -9,10 +11,11 @@ from core.costs import CostModel
 from core.errors import BadInput
 from core.instruments import Instrument
 from features.spec import spec_named
-from models.boosted import LIBRARIES, BoostedParams
 from models.dataset import Dataset, build_dataset
+from models.families import learner_of
+from models.family import Learner
 from models.fitting import FittedModel, fit_calibrated
-from models.manifest import Manifest, sha256_bytes
+from models.manifest import Manifest, file_entry
 from storage.parquet import TickStore
 
 
@@ -68,16 +71,17 @@ def reproduce(
             f"the code is of revision {code_revision}, the version was made by "
             f"{manifest.code_revision}; check that out, or try with any code"
         )
-    _refuse_other_libraries(manifest)
+    learner = learner_of(_settings(manifest), int(manifest.parameters.get("nthread", 1)))
+    _refuse_other_libraries(manifest, learner)
     found_hash = store.snapshot_hash(manifest.symbol)
     if found_hash != manifest.data_hash:
         raise BadInput(
             f"the stored quotes of {manifest.symbol} have hash {found_hash}, the version was made "
             f"from {manifest.data_hash or 'quotes without a hash'}"
         )
-    again = _retrained(manifest, store, instrument)
-    expected = manifest.files["model.ubj"].sha256
-    found = sha256_bytes(again.boosted.ubjson())
+    again = _retrained(manifest, store, instrument, learner)
+    expected = manifest.files[again.learned.model_file].sha256
+    found = _sha256(again)
     return Reproduction(
         differences=tuple(_differences(manifest, again, expected, found)),
         expected_sha256=expected,
@@ -85,14 +89,16 @@ def reproduce(
     )
 
 
-def _refuse_other_libraries(manifest: Manifest) -> None:
-    for name, version in LIBRARIES.items():
+def _refuse_other_libraries(manifest: Manifest, learner: Learner) -> None:
+    for name, version in learner.libraries.items():
         then = manifest.libraries.get(name, "an unknown version")
         if then != version:
             raise BadInput(f"{name} is {version} here, the version was made with {then}")
 
 
-def _retrained(manifest: Manifest, store: TickStore, instrument: Instrument) -> FittedModel:
+def _retrained(
+    manifest: Manifest, store: TickStore, instrument: Instrument, learner: Learner
+) -> FittedModel:
     config = _settings(manifest)
     columns = store.read(manifest.symbol)
     spec = spec_named(manifest.spec_name)
@@ -112,8 +118,14 @@ def _retrained(manifest: Manifest, store: TickStore, instrument: Instrument) -> 
         data_hash=manifest.data_hash,
     )
     _refuse_other_span(manifest, dataset)
-    params = BoostedParams.of(config, int(manifest.parameters.get("nthread", 1)))
-    return fit_calibrated(dataset.training(), params, config.embargo_samples, config.calibration)
+    return fit_calibrated(dataset.training(), learner, config.embargo_samples, config.calibration)
+
+
+def _sha256(again: FittedModel) -> str:
+    """Hash of the library's own file, as an artifact would hold it."""
+    with TemporaryDirectory(prefix="tickpath-reproduce-") as folder:
+        again.learned.write(Path(folder))
+        return file_entry(Path(folder) / again.learned.model_file).sha256
 
 
 def _settings(manifest: Manifest) -> TrainingConfig:

@@ -1,6 +1,6 @@
 """Walk-forward evaluation, then the final model, from one data set.
 
-Everything that is fitted (trees, calibration, E|move|, base rate) is fitted inside the fold, on
+Everything that is fitted (model, calibration, E|move|, base rate) is fitted inside the fold, on
 rows whose labels end before the first tested row.
 """
 
@@ -13,9 +13,10 @@ from core.columns import F8, I8
 from core.config import DecisionConfig, TrainingConfig
 from core.costs import CostModel
 from core.errors import BadInput
-from models.boosted import BoostedParams
 from models.dataset import Dataset
 from models.evaluation import Decide, FoldResult, Policy, Scored, Trades, assess, lower_bound
+from models.families import learner_of
+from models.family import Learner, Tell
 from models.fitting import FittedModel, fit_calibrated
 from models.labels import balance, uniqueness
 from models.paths import evaluate_paths
@@ -42,8 +43,8 @@ class TrainingResult:
         `total`, the bootstrap bound and the class balance, all finite, as they go to the manifest.
     model : FittedModel
         Fitted on the whole training part.
-    params : BoostedParams
-        As asked for; early stopping may have kept fewer trees.
+    learner : Learner
+        Family and settings as asked for; early stopping may have kept less.
     config, costs : TrainingConfig, CostModel
         What the run was made with.
     trials : int
@@ -56,7 +57,7 @@ class TrainingResult:
     trades: Trades
     metrics: dict[str, float]
     model: FittedModel
-    params: BoostedParams
+    learner: Learner
     config: TrainingConfig
     costs: CostModel
     trials: int
@@ -100,26 +101,28 @@ def train(
     if pip != dataset.pip:
         raise BadInput(f"the data set was labelled with a pip of {dataset.pip}, not {pip}")
     policy = Policy(decide, costs, decision_config)
-    params = BoostedParams.of(config, nthread)
+    learner = learner_of(config, nthread)
     part = dataset.training()
-    tell = on_progress or _silent
+    steps = _Steps(on_progress, learner.steps, config.folds + 1)
     scored: list[Scored] = []
     folds: list[FoldResult] = []
-    splits = walk_forward(part.ts, part.end_ns, config.folds, config.embargo_samples)
+    embargo = config.embargo_samples
+    splits = walk_forward(part.ts, part.end_ns, config.folds, embargo, part.start_ns)
     for number, (train_rows, test_rows) in enumerate(splits, 1):
-        fitted = fit_calibrated(
-            part.select(train_rows), params, config.embargo_samples, config.calibration
-        )
+        name = f"fold {number} of {config.folds}"
+        known = part.select(train_rows)
+        fitted = fit_calibrated(known, learner, embargo, config.calibration, steps.of(name))
         scored.append(fitted.score(part.select(test_rows)))
         folds.append(assess(scored[-1], policy, number, trials)[0])
-        tell(number, config.folds + 1, f"fold {number} of {config.folds}")
+        steps.done(name)
     whole = _join(scored, part)
     total, trades = assess(whole, policy, trials=trials, tried=tried)
     metrics = {**_metrics(total, trades, config.seed), **_balance(part)}
     if config.combinatorial:
-        metrics |= evaluate_paths(part, params, config, policy).metrics()
-    model = fit_calibrated(part, params, config.embargo_samples, config.calibration)
-    tell(config.folds + 1, config.folds + 1, "final model")
+        metrics |= evaluate_paths(part, learner, config, policy).metrics()
+    tell = steps.of("final model")
+    model = fit_calibrated(part, learner, embargo, config.calibration, tell)
+    steps.done("final model")
     return TrainingResult(
         folds=tuple(folds),
         total=total,
@@ -127,7 +130,7 @@ def train(
         trades=trades,
         metrics=metrics,
         model=model,
-        params=params,
+        learner=learner,
         config=config,
         costs=costs,
         trials=trials,
@@ -174,5 +177,25 @@ def _balance(part: Dataset) -> dict[str, float]:
     return {f"labels_{name}": float(value) for name, value in asdict(found).items()}
 
 
-def _silent(_done: int, _of: int, _what: str) -> None:
-    """No one listens."""
+class _Steps:
+    """Progress of one fit after another, each of as many steps."""
+
+    def __init__(self, on_progress: Progress | None, each: int, fits: int) -> None:
+        self._hear, self._each, self._fits = on_progress, each, fits
+        self._ended = 0
+
+    def of(self, name: str) -> Tell:
+        """Give the next fit what it tells its steps to; its last one is told by `done`."""
+
+        def tell(done: int, what: str) -> None:
+            if self._hear is not None and done < self._each:
+                at = self._ended * self._each + done
+                self._hear(at, self._fits * self._each, f"{name}: {what}")
+
+        return tell
+
+    def done(self, name: str) -> None:
+        """Tell that the fit has ended, however early."""
+        self._ended += 1
+        if self._hear is not None:
+            self._hear(self._ended * self._each, self._fits * self._each, name)

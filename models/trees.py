@@ -18,7 +18,7 @@ _LEAF = -1
 
 
 def compile_trees(document: bytes) -> HeapTrees:
-    """Compile a binary-logistic ``gbtree`` model.
+    """Compile a ``gbtree`` model of one output: log-odds of a class, or a value.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def compile_trees(document: bytes) -> HeapTrees:
     leaves = np.zeros((len(trees), 2**depth), np.float32)
     for index, tree in enumerate(trees):
         _fill(tree, depth, codes[index], thresholds[index], leaves[index])
-    base = _base_margin(learner["learner_model_param"]["base_score"])
+    base = _BASES[learner["objective"]["name"]](learner["learner_model_param"]["base_score"])
     return HeapTrees(codes.ravel(), thresholds.ravel(), leaves.ravel(), base, depth, n_features)
 
 
@@ -60,8 +60,9 @@ def _learner(document: bytes) -> dict[str, Any]:
         raise BadInput(f"this is no XGBoost model document: {error!r}") from error
     if booster != "gbtree":
         raise BadInput(f"booster {booster!r} cannot be compiled; only 'gbtree' can")
-    if objective != "binary:logistic":
-        raise BadInput(f"objective {objective!r} cannot be compiled; only 'binary:logistic' can")
+    if objective not in _BASES:
+        known = " and ".join(repr(name) for name in _BASES)
+        raise BadInput(f"objective {objective!r} cannot be compiled; only {known} can")
     if outputs > 1:
         raise BadInput(f"the model has {outputs} classes or targets; only one can be compiled")
     return learner
@@ -122,3 +123,11 @@ def _base_margin(base_score: str | float) -> np.float32:
     score = np.float32(str(base_score).strip("[]"))
     one = np.float32(1.0)
     return np.float32(-np.float32(_logf(one / score - one)))
+
+
+def _base_value(base_score: str | float) -> np.float32:
+    """Give base_score of a value as it is."""
+    return np.float32(str(base_score).strip("[]"))
+
+
+_BASES = {"binary:logistic": _base_margin, "reg:squarederror": _base_value}

@@ -15,9 +15,9 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from core.columns import F8
 from core.config import TrainingConfig
 from core.errors import BadInput
-from models.boosted import BoostedParams
 from models.dataset import Dataset
 from models.evaluation import Policy, by_period, log_loss
+from models.families import learner_of
 from models.fitting import fit_calibrated
 from models.validation import walk_forward
 
@@ -105,15 +105,14 @@ def evaluate_trial(
     """
     values: list[float] = []
     nets: list[tuple[np.ndarray, F8]] = []
-    splits = list(walk_forward(part.ts, part.end_ns, config.folds, config.embargo_samples))
+    learner = learner_of(config)
+    splits = list(
+        walk_forward(part.ts, part.end_ns, config.folds, config.embargo_samples, part.start_ns)
+    )
     first = int(splits[0][1][0])
     for fold, (train_rows, test_rows) in enumerate(splits):
-        fitted = fit_calibrated(
-            part.select(train_rows),
-            BoostedParams.of(config),
-            config.embargo_samples,
-            config.calibration,
-        )
+        known = part.select(train_rows)
+        fitted = fit_calibrated(known, learner, config.embargo_samples, config.calibration)
         scored = fitted.score(part.select(test_rows))
         up = scored.dataset.up
         values.append(log_loss(scored.p, up) / log_loss(scored.base_p, up))

@@ -16,7 +16,9 @@ def rows_needed(folds: int, embargo: int) -> int:
     return (folds + 1) * (embargo + MIN_BLOCK_ROWS)
 
 
-def walk_forward(ts: I8, end_ns: I8, folds: int, embargo: int) -> Iterator[tuple[I8, I8]]:
+def walk_forward(
+    ts: I8, end_ns: I8, folds: int, embargo: int, start_ns: I8 | None = None
+) -> Iterator[tuple[I8, I8]]:
     """Yield (train, test) row numbers, test blocks going forward, training on all that is before.
 
     The rows are cut into ``folds + 1`` blocks of equal length; block ``k`` is tested by what was
@@ -31,6 +33,9 @@ def walk_forward(ts: I8, end_ns: I8, folds: int, embargo: int) -> Iterator[tuple
         Number of test blocks, at least 1.
     embargo : int
         Rows left out before each test block.
+    start_ns : int64[m], optional
+        From when on a row tells of the market, ascending; earlier than `ts` for rows that are read
+        with the window before them. The purge then keeps labels out of the tested windows as well.
 
     Raises
     ------
@@ -42,7 +47,7 @@ def walk_forward(ts: I8, end_ns: I8, folds: int, embargo: int) -> Iterator[tuple
     edges = np.linspace(0, len(ts), folds + 2).astype(np.int64)
     for fold, (start, stop) in enumerate(pairwise(edges[1:]), 1):
         test = np.arange(start, stop)
-        train = before(ts, end_ns, int(start), embargo)
+        train = before(ts if start_ns is None else start_ns, end_ns, int(start), embargo)
         if len(train) == 0 or len(test) == 0:
             raise BadInput(
                 f"fold {fold} of {folds} has {len(train)} training and {len(test)} test rows after "
@@ -57,3 +62,17 @@ def before(ts: I8, end_ns: I8, start: int, embargo: int) -> I8:
     if start >= len(ts):
         return np.arange(stop)
     return np.flatnonzero(end_ns[:stop] < ts[start])
+
+
+def cut(start_ns: I8, end_ns: I8, fraction: float, embargo: int) -> tuple[I8, I8]:
+    """Earlier rows and the later fraction, the earlier ones purged and embargoed; row numbers.
+
+    Parameters
+    ----------
+    start_ns, end_ns : int64[m]
+        From the beginning of a row's window to the end of its label.
+    """
+    start = round(len(end_ns) * (1.0 - fraction))
+    # With few rows the embargo must not eat what there is to learn from; the purge always holds.
+    early = before(start_ns, end_ns, start, min(embargo, start // 4))
+    return early, np.arange(start, len(end_ns))

@@ -13,6 +13,7 @@ from features.spec import spec_named
 from models import manifest as manifests
 from models.domain import score_row as distance
 from models.inference.heap import (
+    HEAP_FILES,
     MAX_DEPTH,
     HeapTrees,
     margins,
@@ -26,10 +27,16 @@ F8 = NDArray[np.float64]
 
 FAMILIES = frozenset({"boosted-trees"})
 CALIBRATIONS = frozenset({"platt", "base_rate", "identity", "isotonic"})
-HEAP_FILES = ("codes.npy", "thresholds.npy", "leaves.npy", "base_margin.npy")
 HEAP_DTYPES = ["int16", "float32", "float32", "float32"]
 CANARY_FILES = ("canary_rows.npy", "canary_p.npy")
 FILES = frozenset({"model.ubj", *HEAP_FILES, *CANARY_FILES})
+
+
+def files_of(_family: str) -> frozenset[str]:
+    """Files of an artifact of a family, beside the manifest."""
+    return FILES
+
+
 MIN_CANARIES = 8
 TOLERANCE = 1e-7
 

@@ -17,6 +17,7 @@ F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 I2 = NDArray[np.int16]
 
+HEAP_FILES = ("codes.npy", "thresholds.npy", "leaves.npy", "base_margin.npy")
 MAX_DEPTH = 8
 MAX_FEATURES = 2**14 - 1
 

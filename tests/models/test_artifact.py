@@ -32,7 +32,7 @@ def resealed(folder: Path, **changes: object) -> str:
 def test_a_sound_artifact_loads_and_predicts_as_trained(made: Made) -> None:
     model = load_verified(made.folder, made.sha256)
     rows = made.dataset.holdout().rows
-    expected = made.result.model.calibration.apply(made.result.model.boosted.own_margins(rows))
+    expected = made.result.model.calibration.apply(made.result.model.learned.own_margins(rows))
     assert np.array_equal(model.predict(rows), expected)
     assert [model.predict_row(row) for row in rows[:50]] == expected[:50].tolist()
     assert model.manifest == made.manifest
@@ -196,11 +196,13 @@ def test_export_wants_a_folder_of_its_own(made: Made, tmp_path: Path) -> None:
 
 
 def test_export_refuses_an_engine_that_differs(made: Made, tmp_path: Path) -> None:
-    trees = made.result.model.boosted.heap
+    trees = made.result.model.learned.heap
     kept = trees.leaves.copy()
     trees.leaves[:] += np.float32(1e-5)
     try:
-        with pytest.raises(ArtifactRefused, match="heap engine and XGBoost differ"):
+        with pytest.raises(
+            ArtifactRefused, match="the engine that serves and the library that fitted differ"
+        ):
             write_artifact(tmp_path, made.result, made.dataset, code_revision="abc")
     finally:
         trees.leaves[:] = kept

@@ -27,7 +27,7 @@ def test_growth_stops_at_the_least_loss_on_later_rows() -> None:
 def test_a_stopped_model_is_written_and_loads_like_any_other(tmp_path) -> None:
     dataset = make_dataset(2, n=2_500)
     result = train_on(dataset, STOPPED)
-    kept = result.model.boosted.n_trees
+    kept = result.model.learned.n_trees
     assert 1 <= kept < 400
     manifest, sha256 = write_artifact(tmp_path / "a", result, dataset, code_revision="abc")
     assert manifest.parameters["num_boost_round"] == kept
@@ -35,7 +35,7 @@ def test_a_stopped_model_is_written_and_loads_like_any_other(tmp_path) -> None:
     rows = dataset.holdout().rows
     assert np.array_equal(model.predict(rows), result.model.predict(rows))
     again = train_on(dataset, STOPPED)
-    assert again.model.boosted.ubjson() == result.model.boosted.ubjson()
+    assert again.model.learned.ubjson() == result.model.learned.ubjson()
 
 
 def test_stopping_looks_only_at_rows_that_teach() -> None:
@@ -46,7 +46,7 @@ def test_stopping_looks_only_at_rows_that_teach() -> None:
     late = np.arange(len(part)) >= start
     flipped = replace(part, up=np.where(late, ~part.up, part.up))
     one, other = (fit_calibrated(x, params, 10) for x in (part, flipped))
-    assert one.boosted.ubjson() == other.boosted.ubjson()
+    assert one.learned.ubjson() == other.learned.ubjson()
     assert one.calibration != other.calibration
 
 
@@ -57,6 +57,6 @@ def test_stages_are_earlier_shares_of_the_same_trees() -> None:
     few = fit_calibrated(part, BoostedParams(trees=1, depth=2), 10)
     assert all(0 < n <= 1 for n, _ in few.stages)
     rows = part.rows[:50]
-    all_trees = fitted.boosted.margins(rows, 20)
-    assert np.array_equal(all_trees, fitted.boosted.margins(rows))
-    assert not np.array_equal(all_trees, fitted.boosted.margins(rows, 5))
+    all_trees = fitted.learned.margins(rows, 20)
+    assert np.array_equal(all_trees, fitted.learned.margins(rows))
+    assert not np.array_equal(all_trees, fitted.learned.margins(rows, 5))

@@ -126,8 +126,15 @@ def test_dart_is_refused() -> None:
 
 
 def test_another_objective_is_refused() -> None:
-    with pytest.raises(BadInput, match="reg:squarederror"):
-        compile_trees(document(fitted(2, 2, objective="reg:squarederror")))
+    with pytest.raises(BadInput, match="reg:absoluteerror"):
+        compile_trees(document(fitted(2, 2, objective="reg:absoluteerror")))
+
+
+def test_trees_that_learn_a_value_start_at_their_base_as_it_is() -> None:
+    booster = fitted(4, 30, objective="reg:squarederror", base_score=0.25)
+    rows = np.random.default_rng(5).normal(size=(500, booster.num_features())).astype(np.float32)
+    theirs = booster.inplace_predict(rows, predict_type="margin")
+    assert np.array_equal(margins(compile_trees(document(booster)), rows), theirs)
 
 
 def test_several_classes_are_refused() -> None:

@@ -16,6 +16,7 @@ from models.card import fold_table
 from models.dataset import Dataset, build_dataset, spec_for
 from models.overfitting import break_even_hit_rate
 from models.training import TrainingResult, train
+from models.windows import History
 from tests.models.synthetic import CONFIG, COSTS, DECISION, MINUTE, PIP, decide, make_dataset
 from trading.decision import decide as live_decide
 
@@ -104,6 +105,8 @@ def declared(seed: int, slope: float, n: int = 9_000) -> Dataset:
         move_pips=move,
         net_long=move - cost,
         net_short=-move - cost,
+        at=np.arange(n),
+        history=History(rows, ts),
         holdout_start_ns=int(ts[-1]) + 6 * MINUTE,
     )
 

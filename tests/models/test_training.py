@@ -55,7 +55,7 @@ def test_training_does_not_depend_on_the_holdout() -> None:
     rows, up = dataset.rows.copy(), dataset.up.copy()
     rows[after], up[after] = 0.0, True
     one, other = train_on(dataset), train_on(replace(dataset, rows=rows, up=up))
-    assert one.model.boosted.ubjson() == other.model.boosted.ubjson()
+    assert one.model.learned.ubjson() == other.model.learned.ubjson()
     assert one.folds == other.folds
     assert one.train_end_ns < dataset.holdout_start_ns
 
@@ -64,10 +64,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     dataset = make_dataset(4, n=1_500)
     first, again = train_on(dataset), train_on(dataset)
     other = train_on(dataset, replace(CONFIG, seed=CONFIG.seed + 1))
-    assert first.model.boosted.ubjson() == again.model.boosted.ubjson()
+    assert first.model.learned.ubjson() == again.model.learned.ubjson()
     assert first.metrics == again.metrics
     assert first.model.calibration == again.model.calibration
-    assert other.model.boosted.ubjson() != first.model.boosted.ubjson()
+    assert other.model.learned.ubjson() != first.model.learned.ubjson()
 
 
 def test_fold_figures_equal_the_plain_formulas(made: Made) -> None:
@@ -75,7 +75,7 @@ def test_fold_figures_equal_the_plain_formulas(made: Made) -> None:
     splits = list(walk_forward(part.ts, part.end_ns, CONFIG.folds, CONFIG.embargo_samples))
     train_rows, test_rows = splits[1]
     fold = made.result.folds[1]
-    fitted = fit_calibrated(part.select(train_rows), made.result.params, CONFIG.embargo_samples)
+    fitted = fit_calibrated(part.select(train_rows), made.result.learner, CONFIG.embargo_samples)
     test = part.select(test_rows)
     p = fitted.predict(test.rows)
     assert fold.n == len(test)
@@ -154,4 +154,4 @@ def test_lower_bound_brackets_the_mean_and_covers() -> None:
 
 def test_engines_are_compared(made: Made) -> None:
     rows = made.dataset.rows[:500]
-    assert compare_engines(made.result.model.boosted, rows, 0) <= 1e-7
+    assert compare_engines(made.result.model.learned, rows, 0, 1e-7) <= 1e-7
