@@ -21,7 +21,7 @@ def test_every_path_of_a_declared_edge_gains() -> None:
 
 def test_paths_cover_all_rows_and_differ() -> None:
     part = declared(0, slope=0.8, n=3_000).training()
-    report = evaluate_paths(part, train_on(make_dataset(0, 1_500)).params, CONFIG, POLICY)
+    report = evaluate_paths(part, train_on(make_dataset(0, 1_500)).learner, CONFIG, POLICY)
     assert report.trades.shape == report.sharpe.shape == report.net_pips.shape == (5,)
     assert len(set(report.net_pips.tolist())) == 5
     assert (report.trades > 500).all()
