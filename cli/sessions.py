@@ -1,18 +1,19 @@
 """Recorded sessions: what they came to, and whether a replay comes to the same."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from backtest.arrivals import arrivals_of
 from backtest.outcome import Comparison, Outcome, outcome_from_journal
 from backtest.replay import StoredParts, fresh_account, replay_recording
 from backtest.report import Report, make_report
-from core import hash_chain
 from core.config import Config
-from core.errors import BadInput, NotFound
+from core.errors import BadInput, JournalCorrupt, NotFound
 from core.instruments import InstrumentTable
 from core.types import Decision
 from models.inference.artifact import LoadedModel, load_verified
@@ -22,6 +23,7 @@ from storage.parquet import TickStore
 from storage.sqlite import Ledger
 from trading.events import QuoteIn
 from trading.ids import decision_number
+from trading.journal_reader import read_journal
 from trading.recording import SessionHeader, SessionReader
 from venue.server import LOG_FILE, VenueStatus, read_status
 from venue.store import read_log
@@ -77,6 +79,7 @@ def replay_session(config: Config, path: Path) -> Replayed:
     tape = read_parts(store, instruments, status.parts).columns
     parts = StoredParts(instruments, store, lambda name, version: _model(homes, name, version))
     arrivals = arrivals_of(read_log(homes.venue / LOG_FILE), tape)
+    reader.header = msgspec.structs.replace(header, recovered=_recovered(homes, header))
     comparison, outcome = replay_recording(reader, expected, tape, status.venue, arrivals, parts)
     report = make_report(outcome, tape, instruments, header.costs)
     return Replayed(expected, outcome, comparison, report)
@@ -94,21 +97,29 @@ def _next_header(path: Path, header: SessionHeader) -> SessionHeader | None:
 
 def _records(homes: Homes, following: SessionHeader | None) -> list[bytes]:
     """Journal records up to the end of the session; read without taking the journal's lock."""
-    if following is not None:
-        return list(following.recovered)
-    file = homes.journal / "journal.log"
-    if not file.is_file():
-        raise BadInput(f"there is no journal {file} to compare with")
-    return list(_payloads(file))
+    if following is None:
+        return _payloads(homes, None)
+    return list(_recovered(homes, following))
 
 
-def _payloads(file: Path) -> Iterator[bytes]:
+def _recovered(homes: Homes, header: SessionHeader) -> tuple[bytes, ...]:
+    """Journal records that the session began with."""
+    if header.recovered or not header.journal_records:
+        return header.recovered
+    return tuple(_payloads(homes, header.journal_records))
+
+
+def _payloads(homes: Homes, count: int | None) -> list[bytes]:
+    """First `count` records of the journal, or all."""
+    if not any(homes.journal.glob("segment-*.log")):
+        raise BadInput(f"there is no journal under {homes.journal} to compare with")
     try:
-        for record in hash_chain.decode(file.read_bytes()):
-            yield record.payload
-    except hash_chain.BrokenRecord as broken:
-        if not broken.torn:
-            raise BadInput(f"{file}: {broken}") from None
+        found = [entry.payload for entry in islice(read_journal(homes.journal), count)]
+    except JournalCorrupt as error:
+        raise BadInput(str(error)) from None
+    if count is not None and len(found) < count:
+        raise BadInput(f"the journal under {homes.journal} has fewer records than the session")
+    return found
 
 
 def _decisions(

@@ -119,7 +119,12 @@ class DecisionConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingConfig:
-    """The account, the strategy's size, and how long an order may stay unacknowledged."""
+    """The account, the strategy's size, and how long an order may stay unacknowledged.
+
+    `strict_sync` has every order wait for the disk before it is sent. A record that waits longer
+    than `sync_stall_ms` for the disk halts trading. Every `snapshot_records` records of the journal
+    the account is stored, so that a start replays no more than those.
+    """
 
     __pydantic_config__ = _STRICT
     account: str = "PAPER"
@@ -129,6 +134,8 @@ class TradingConfig:
     ack_timeout_ms: float = 2_000.0
     enabled_at_start: bool = False
     strict_sync: bool = False
+    sync_stall_ms: float = 1_000.0
+    snapshot_records: int = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,15 +64,14 @@ def _read_one(data: bytes, offset: int, previous: bytes) -> Record:
     return Record(payload, chain, start + length)
 
 
-def decode(data: bytes, previous: bytes = GENESIS) -> Iterator[Record]:
-    """Yield the verified records of `data`.
+def decode(data: bytes, previous: bytes = GENESIS, offset: int = 0) -> Iterator[Record]:
+    """Yield the verified records of `data`, from `offset` on, where `previous` is the last link.
 
     Raises
     ------
     BrokenRecord
         At the first record that does not verify.
     """
-    offset = 0
     while offset < len(data):
         record = _read_one(data, offset, previous)
         yield record

@@ -9,10 +9,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter_ns
 
 from core.clock import Clock
 from core.errors import AppError, JournalError
 from core.types import TradingState
+from monitoring.latency import StageLatencies
 from serving.admission import Admission
 from trading.engine import TradingEngine
 from trading.events import Event, OrderEventIn, QuoteIn, SetTradingState, Timer
@@ -24,6 +27,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 256
 TIMER_SECS = 0.1
+JOURNAL_BEHIND = "journal_behind"
 
 Outcome = asyncio.Future[Submission | None]
 
@@ -44,6 +48,8 @@ class LiveLoop:
         Events given to the engine.
     failures : int
         Events and turns that broke in a way nobody foresaw.
+    latencies : StageLatencies
+        How long records waited for the disk.
     """
 
     def __init__(self, clock: Clock, journal: FileJournal) -> None:
@@ -58,6 +64,10 @@ class LiveLoop:
         self._after_report: list[Callable[[OrderEventIn], None]] = []
         self._after_drain: list[Callable[[], None]] = []
         self._report_lost = False
+        # A thread of its own: nothing else that is slow may stand before the disk.
+        self._settled = False
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal-sync")
+        self.latencies = StageLatencies((JOURNAL_BEHIND,))
         self.events = 0
         self.failures = 0
 
@@ -128,6 +138,7 @@ class LiveLoop:
             await asyncio.sleep(TIMER_SECS)
             self.tell(Timer(0))
             self.drain()
+            self._journal.check_disk()
             await self._top_up()
 
     async def _top_up(self) -> None:
@@ -139,7 +150,7 @@ class LiveLoop:
         if not end:
             return
         try:
-            await self._loop.run_in_executor(None, self._journal.sync)
+            await self._loop.run_in_executor(self._disk, self._journal.sync)
         except JournalError as error:
             log.critical("journal: %s", error)
         else:
@@ -149,6 +160,8 @@ class LiveLoop:
         """Wait for a sync that is under way."""
         while self._syncing is not None:
             await asyncio.wait([self._syncing])
+        self._settled = True
+        self._disk.shutdown()
 
     def _turn(self) -> None:
         self._scheduled = False
@@ -205,9 +218,17 @@ class LiveLoop:
             outcome.set_result(result)
 
     def _sync_behind(self) -> None:
+        if self._settled:
+            return  # closing the journal syncs what is left
         if self._syncing is None and self._journal.healthy and self._journal.needs_sync:
-            self._syncing = self._loop.run_in_executor(None, self._journal.sync)
+            self._syncing = self._loop.run_in_executor(self._disk, self._sync)
             self._syncing.add_done_callback(self._synced)
+
+    def _sync(self) -> None:
+        behind = self._journal.behind_ns
+        started = perf_counter_ns()
+        self._journal.sync()
+        self.latencies.record(JOURNAL_BEHIND, behind + perf_counter_ns() - started)
 
     def _synced(self, done: asyncio.Future[None]) -> None:
         self._syncing = None

@@ -248,6 +248,7 @@ class Runtime:
         return {
             **self.engine.latencies.summaries(),
             **self.outlets.latencies.summaries(),
+            **self.live.latencies.summaries(),
         }
 
     def metrics(self) -> bytes:

@@ -22,6 +22,7 @@ from registry.loading import RegisteredVersion, RegistryReader
 from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.homes import Homes, homes_of
+from serving.journal_care import JournalCare, recover
 from serving.live import LiveLoop
 from serving.live_features import LiveFeatures
 from serving.model_watch import ModelWatch, Registry
@@ -136,7 +137,7 @@ async def open_runtime(
         broker.load_templates(templates_of(scenarios))
         engine = _engine(config, instruments, stores, scoring, broker, scenarios, recorder)
         live.attach(engine, scoring.admission)
-        _recover(engine, stores.journal, clock)
+        recover(engine, stores.journal, clock)
         recorder.writer = _record(config, stores, engine, instruments, clock)
         stack.callback(recorder.close)
         tasks = BackgroundTasks(stack, live.halt)
@@ -151,6 +152,8 @@ async def open_runtime(
         await watch.poll()
         follow = follow_scenarios(stores.ledger, config, instruments, scenarios, broker)
         tasks.run("scenarios", follow)
+        care = JournalCare(stores.journal, engine, config.trading.snapshot_records)
+        tasks.run("journal", care.run())
         stack.push_async_callback(live.settle)
         _start(
             stack, tasks, config, live, session, watch, feed, broker, scoring.admission, recorder
@@ -175,7 +178,8 @@ async def open_runtime(
 
 def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:
     homes = homes_of(config)
-    journal = FileJournal(homes.journal, strict=config.trading.strict_sync)
+    trading = config.trading
+    journal = FileJournal(homes.journal, strict=trading.strict_sync, stall_ms=trading.sync_stall_ms)
     stack.callback(journal.close)
     ledger = Ledger(config.storage.ledger)
     stack.callback(ledger.close)
@@ -284,24 +288,6 @@ def _broker(
     )
 
 
-def _recover(engine: TradingEngine, journal: FileJournal, clock: Clock) -> None:
-    if journal.cut is not None:
-        log.warning(
-            "journal: %d unsynced bytes cut at %d: %s",
-            journal.cut.size,
-            journal.cut.offset,
-            journal.cut.reason,
-        )
-    started = time.perf_counter()
-    engine.recover(journal.recovered, clock.now_ns())
-    if engine.decision_ids.next_number == 1:
-        # An account that begins anew leaves its decisions in the ledger and its orders with their
-        # readers: a fresh count starts at the clock's milliseconds, which no earlier one reached.
-        engine.decision_ids.start_at(clock.now_ns() // 1_000_000)
-    secs = time.perf_counter() - started
-    log.info("journal: %d records replayed in %.3f s", len(journal.recovered), secs)
-
-
 def _record(
     config: Config,
     stores: _Stores,
@@ -318,7 +304,7 @@ def _record(
         risk=config.risk,
         costs=config.costs,
         instruments=tuple(instruments),
-        recovered=stores.journal.recovered,
+        journal_records=stores.journal.found,
     )
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started_ns // 10**9))
     name = f"{config.trading.account}-{stamp}-{started_ns % 10**9:09d}.events"

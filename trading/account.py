@@ -7,6 +7,7 @@ from core.config import RiskConfig, TradingConfig
 from core.costs import CostModel
 from core.instruments import InstrumentTable
 from core.types import Fill, Order, OrderEvent, OrderEventKind, Refused, TradingState
+from trading.account_state import Changes, Small
 from trading.marks import Marks
 from trading.orders import Applied, OrderBook, is_open
 from trading.portfolio import Portfolio, Profit
@@ -57,6 +58,7 @@ class Account:
         self.refusals: dict[str, Refused] = {}
         self.cancel_wishes: set[str] = set()
         self.kept: dict[str, str] = {}
+        self._told: dict[str, tuple[TradingState, str]] = {}
         self._enabled_at_start = config.enabled_at_start
 
     def take_intent(self, order: Order) -> None:
@@ -118,6 +120,36 @@ class Account:
         elif event.kind is OrderEventKind.REJECT_CANCEL or not is_open(after):
             self.cancel_wishes.discard(event.client_order_id)
 
+    def take_changes(self, ids: dict[str, int]) -> Changes:
+        """Everything since the last call, for a snapshot; `ids` are the ends of reserved blocks."""
+        orders, fills = self.book.take_changes()
+        names = [order.client_order_id for order in orders]
+        refusals = {name: self.refusals[name] for name in names if name in self.refusals}
+        small = Small(
+            self.portfolio.state(), dict(self._told), sorted(self.cancel_wishes),
+            dict(self.kept), ids,
+        )  # fmt: skip
+        return Changes(orders, refusals, fills, small)
+
+    def restore(self, changes: Changes) -> None:
+        """Take over what was taken earlier, in its order."""
+        self.book.restore(changes.orders, changes.fills)
+        self.refusals.update(changes.refusals)
+        small = changes.small
+        if small is None:
+            return
+        self.portfolio.restore(small.portfolio)
+        for scope, (state, reason) in small.states.items():
+            self._recover_state(scope, state, reason)
+        self.cancel_wishes = set(small.cancel_wishes)
+        self.kept = dict(small.kept)
+
+    def restored(self) -> None:
+        """Reserve what is open and remember what was sent, once all changes are in."""
+        for order in self.book.open_orders():
+            self.portfolio.reserve(order)
+        self.risk.remember_all(self.book.orders())
+
     def recover(self, record: Record) -> None:
         """Apply one record of the journal."""
         match record:
@@ -132,6 +164,11 @@ class Account:
             case Kept(name, value):
                 self.keep(name, value)
 
+    def set_state(self, scope: str, state: TradingState, reason: str) -> None:
+        """Set the state of one scope; the journal must have it already."""
+        self._told[scope] = (state, reason)
+        self.states.set(scope, state, reason)
+
     def keep(self, name: str, value: str | None) -> None:
         """Hold a named value, or let go of it; the journal must have it already."""
         if value is None:
@@ -141,6 +178,7 @@ class Account:
 
     def _recover_state(self, scope: str, state: TradingState, reason: str) -> None:
         """Keep a restriction over a restart; permission to trade only where it is configured."""
+        self._told[scope] = (state, reason)
         if scope == GLOBAL and state is TradingState.ACTIVE and not self._enabled_at_start:
             state, reason = TradingState.HALTED, "not enabled since the start"
         self.states.set(scope, state, reason)

@@ -211,8 +211,9 @@ class OrderDesk:
             lost.clear()
         if self.pipeline.session_ready and not self._broker.ready:
             found.append(SessionChanged(now_ns, False, "the order session is down"))
-        if not self._journal.healthy and self._account.states.state is not TradingState.HALTED:
-            found.append(_halt(now_ns, "the journal failed"))
+        trouble = self._journal.trouble or ("" if self._journal.healthy else "the journal failed")
+        if trouble and self._account.states.state is not TradingState.HALTED:
+            found.append(_halt(now_ns, trouble))
         return found
 
     def newest(self, submission: Submission) -> Submission:
@@ -264,7 +265,7 @@ class OrderDesk:
 
     def _set_state(self, event: SetTradingState) -> None:
         self._note(StateChanged(event.state, event.reason, event.who, event.scope, event.now_ns))
-        self._account.states.set(event.scope, event.state, event.reason)
+        self._account.set_state(event.scope, event.state, event.reason)
         self._tell(StateUpdate(event.now_ns, event.state, event.reason, event.who, event.scope))
 
     def _note(self, record: Happened | StateChanged | Kept) -> None:

@@ -15,6 +15,7 @@ from core.instruments import InstrumentTable
 from core.types import Decision, Prediction, Quote, Signal
 from monitoring.latency import StageLatencies
 from trading.account import Account
+from trading.account_state import Changes, read
 from trading.decision import decide
 from trading.desk import OrderDesk
 from trading.events import Event, FeaturesRebuilt, ModelSwapped, QuoteIn
@@ -147,11 +148,24 @@ class TradingEngine:
         if self.desk.follow(event, signal, prediction, decision.decision_id):
             self.latencies.record("tick_to_send", age + perf_counter_ns() - received)
 
-    def recover(self, records: Iterable[bytes], now_ns: int) -> None:
+    def recover(
+        self, records: Iterable[bytes], now_ns: int, snapshot: Iterable[bytes] = ()
+    ) -> None:
         """Rebuild orders, positions, states and id counters from the journal's records.
 
         Orders that were on their way become UNKNOWN; reconciliation resolves them.
+
+        Parameters
+        ----------
+        records : iterable of bytes
+            All of the journal, or those behind `snapshot`.
+        now_ns : int
+        snapshot : iterable of bytes
+            Parts of the newest snapshot, oldest first.
         """
+        for part in snapshot:
+            self._restore(part)
+        self.account.restored()
         for payload in records:
             record = decode(payload)
             if isinstance(record, IdBlock):
@@ -160,6 +174,18 @@ class TradingEngine:
                 self.account.recover(record)
         self.desk.lose_in_doubt(now_ns, "the process ended before the answer")
         self._outputs.clear()
+
+    def take_changes(self) -> Changes:
+        """Everything since the last call, for a snapshot at the journal's end."""
+        ids = self.decision_ids
+        return self.account.take_changes({ids.prefix: ids.journaled})
+
+    def _restore(self, part: bytes) -> None:
+        for changes in read(part):
+            self.account.restore(changes)
+            if changes.small is not None:
+                for prefix, end in changes.small.ids.items():
+                    self.decision_ids.recover(IdBlock(prefix, end))
 
     def top_up_ids(self) -> None:
         """Reserve decision ids ahead; call when idle, for a reservation syncs the journal."""

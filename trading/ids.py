@@ -54,10 +54,16 @@ class IdBlocks:
 
     def __init__(self, journal: Journal, prefix: str, size: int = BLOCK) -> None:
         self._journal = journal
-        self._prefix = prefix
+        self.prefix = prefix
         self._size = size
         self._next = 1
         self._reserved = 1
+        self._journaled = 1
+
+    @property
+    def journaled(self) -> int:
+        """End of the newest block that the journal holds, where counting begins after a crash."""
+        return self._journaled
 
     @property
     def next_number(self) -> int:
@@ -70,7 +76,8 @@ class IdBlocks:
 
     def recover(self, block: IdBlock) -> None:
         """Skip the ids of a block that the journal holds."""
-        if block.prefix == self._prefix and block.end > self._next:
+        if block.prefix == self.prefix and block.end > self._next:
+            self._journaled = block.end
             self.start_at(block.end)
 
     def top_up(self) -> None:
@@ -88,9 +95,10 @@ class IdBlocks:
             return 0
         end = max(self._reserved, self._next) + self._size
         try:
-            self._journal.append(encode(IdBlock(self._prefix, end)))
+            self._journal.append(encode(IdBlock(self.prefix, end)))
         except JournalError:
             return 0
+        self._journaled = end
         return end
 
     def granted(self, end: int) -> None:
@@ -102,11 +110,12 @@ class IdBlocks:
         if self._next >= self._reserved:
             self._reserve()
         number, self._next = self._next, self._next + 1
-        return f"{self._prefix}{number}"
+        return f"{self.prefix}{number}"
 
     def _reserve(self) -> None:
         end = max(self._reserved, self._next) + self._size
         with suppress(JournalError):
-            self._journal.append(encode(IdBlock(self._prefix, end)))
+            self._journal.append(encode(IdBlock(self.prefix, end)))
+            self._journaled = end
             self._journal.sync()
         self._reserved = end

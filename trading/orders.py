@@ -1,5 +1,6 @@
 """Order life: one table of legal moves, and the book that holds all orders and executions."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -146,6 +147,8 @@ class OrderBook:
         self._open: dict[str, None] = {}
         self._working: dict[tuple[str, int], int] = {}
         self._fills: dict[tuple[str, str], Fill] = {}
+        self._touched: dict[str, None] = {}
+        self._new_fills: list[Fill] = []
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -192,9 +195,8 @@ class OrderBook:
         key = (order.account, order.key, order.strategy == MODEL_STRATEGY)
         if order.client_order_id in self._orders or key in self._keys:
             raise Conflict(f"order {order.client_order_id} exists")
-        self._orders[order.client_order_id] = order
         self._keys[key] = order.client_order_id
-        self._count(order)
+        self._hold(order)
 
     def judge(self, event: OrderEvent) -> Applied | None:
         """Work out what an event does, without doing it; None for an execution applied before.
@@ -220,8 +222,28 @@ class OrderBook:
         _, after, fill = applied
         if fill is not None:
             self._fills[(fill.venue, fill.exec_id)] = fill
-        self._orders[after.client_order_id] = after
-        self._count(after)
+            self._new_fills.append(fill)
+        self._hold(after)
+
+    def take_changes(self) -> tuple[list[Order], list[Fill]]:
+        """Orders as they stand that were touched since the last call, and the fills since."""
+        touched, self._touched = self._touched, {}
+        fills, self._new_fills = self._new_fills, []
+        return [self._orders[name] for name in touched], fills
+
+    def restore(self, orders: Iterable[Order], fills: Iterable[Fill]) -> None:
+        """Take over what earlier `take_changes` gave, in their order."""
+        for order in orders:
+            name = order.client_order_id
+            self._orders[name] = order
+            self._keys[(order.account, order.key, order.strategy == MODEL_STRATEGY)] = name
+            self._count(order)
+        self._fills.update(((fill.venue, fill.exec_id), fill) for fill in fills)
+
+    def _hold(self, order: Order) -> None:
+        self._orders[order.client_order_id] = order
+        self._touched[order.client_order_id] = None
+        self._count(order)
 
     def _is_repeat(self, fill: Fill | None) -> bool:
         known = None if fill is None else self._fills.get((fill.venue, fill.exec_id))

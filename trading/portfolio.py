@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from core.instruments import Instrument, InstrumentTable
 from core.types import Fill, Order, Side
+from trading.account_state import PortfolioState
 from trading.marks import Marks
 from trading.orders import is_open
 from trading.positions import Position, apply_fill, unrealised
@@ -179,6 +180,26 @@ class Portfolio:
             self.unconverted[effect.unconverted] = effect.total
         else:
             self.realised = effect.total
+
+    def state(self) -> PortfolioState:
+        """Return what a snapshot holds of money and positions."""
+        return PortfolioState(
+            self.realised,
+            dict(self.unconverted),
+            [row for row in self._positions if row != Position(row.instrument)],
+            [(*slot, *held) for slot, held in self._strategies.items()],
+        )
+
+    def restore(self, state: PortfolioState) -> None:
+        """Take over what a snapshot holds; reservations come with the orders."""
+        self.realised = state.realised
+        self.unconverted = dict(state.unconverted)
+        for row in state.positions:
+            self._positions[row.instrument] = row
+        self._strategies = {
+            (name, instrument): (steps, opened)
+            for name, instrument, steps, opened in state.strategies
+        }
 
     def unrealised(self, instrument: int) -> Decimal | None:
         """Open profit in account currency; None when no quote values it."""

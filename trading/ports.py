@@ -65,6 +65,11 @@ class Journal(Protocol):
         """False once a write or a sync failed; latched."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why no position may be opened any more; empty when all is well. Latched."""
+        ...
+
     def append(self, payload: bytes) -> None:
         """Append one record; returns when the bytes are with the operating system.
 

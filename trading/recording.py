@@ -30,7 +30,10 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
     decision_base : int
         Number of the first decision id.
     recovered : tuple of bytes
-        The journal's records at start, so that replay begins with the same orders and positions.
+        The journal's records at start, so that replay begins with the same orders and positions;
+        empty where they stay in the journal.
+    journal_records : int
+        How many of the journal's records were there at start.
     """
 
     decision_base: int
@@ -41,6 +44,7 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
     costs: CostModel
     instruments: tuple[Instrument, ...]
     recovered: tuple[bytes, ...] = ()
+    journal_records: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -11,7 +11,7 @@ import msgspec
 
 from core.config import RiskConfig
 from core.instruments import Instrument, InstrumentTable
-from core.types import Order, OrderType, Refused, Side, TradingState
+from core.types import Order, OrderStatus, OrderType, Refused, Side, TradingState
 from trading import risk_account, risk_checks
 from trading.marks import Marks
 from trading.orders import OrderBook
@@ -206,6 +206,16 @@ class RiskGate:
         if len(self._sent) > 1_024:
             oldest = now_ns - int(self._limits.duplicate_window_ms * 1e6)
             self._sent = {key: at for key, at in self._sent.items() if at >= oldest}
+
+    def remember_all(self, orders: list[Order]) -> None:
+        """Note all that was sent within the window before the newest, as after a restart."""
+        if not orders:
+            return
+        window = int(self._limits.duplicate_window_ms * 1e6)
+        newest = max(order.submitted_ns for order in orders)
+        for order in orders:
+            if order.status is not OrderStatus.DENIED and order.submitted_ns >= newest - window:
+                self.remember(order, order.submitted_ns)
 
 
 def _content(order: Order) -> tuple[object, ...]:

@@ -85,10 +85,22 @@ class SyncMark:
             os.close(folder)
 
     def _read(self) -> Mark | None:
-        data = os.pread(self._fd, 2 * _SLOT.size, 0)
-        slots = [_unpack(data[: _SLOT.size]), _unpack(data[_SLOT.size :])]
-        valid = [(mark.offset, index) for index, mark in enumerate(slots) if mark is not None]
-        if not valid:
+        found = _newest(os.pread(self._fd, 2 * _SLOT.size, 0))
+        if found is None:
             return None
-        self._slot = max(valid)[1]
-        return slots[self._slot]
+        self._slot, mark = found
+        return mark
+
+
+def read_mark(path: Path) -> Mark:
+    """Read a mark that another process may be moving; raises JournalCorrupt like `SyncMark`."""
+    found = _newest(path.read_bytes()) if path.exists() else None
+    if found is None:
+        raise JournalCorrupt(f"{path} is missing or holds no valid mark")
+    return found[1]
+
+
+def _newest(data: bytes) -> tuple[int, Mark] | None:
+    slots = (_unpack(data[: _SLOT.size]), _unpack(data[_SLOT.size :]))
+    valid = [(slot, mark) for slot, mark in enumerate(slots) if mark is not None]
+    return max(valid, key=lambda found: found[1].offset, default=None)

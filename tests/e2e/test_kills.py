@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from core import hash_chain
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import OrderEventKind
 from serving.homes import homes_of
 from storage.parquet import TickStore
 from tests.e2e.stack import IN_DOUBT, SYMBOL, Platform, platform, until, with_venue
+from trading.journal_reader import read_journal
 from trading.records import Happened, decode
 from venue.server import read_status
 from venue.state import Venue
@@ -170,8 +170,8 @@ def all_over(running: Platform) -> bool:
 
 def resolved_doubts(running: Platform, orders: list[dict[str, Any]]) -> int:
     """Count orders that were UNKNOWN; each was resolved by an answer of the venue."""
-    log = (homes_of(running.config).journal / "journal.log").read_bytes()
-    records = [decode(record.payload) for record in hash_chain.decode(log)]
+    journal = homes_of(running.config).journal
+    records = [decode(entry.payload) for entry in read_journal(journal)]
     events = [record.event for record in records if isinstance(record, Happened)]
     lost = {e.client_order_id: at for at, e in enumerate(events) if e.kind is K.LOSE}
     status = {order["client_order_id"]: order["status"] for order in orders}

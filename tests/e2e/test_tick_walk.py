@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from core import hash_chain
 from core.config import TradingConfig
 from core.errors import BadInput, Unavailable
 from core.instruments import DEFAULT_INSTRUMENTS
@@ -40,6 +39,7 @@ from storage.sqlite import Ledger
 from tests.e2e.stack import EAGER, SYMBOL, config_for, make_home, with_venue
 from trading.events import FeaturesRebuilt, OrderEventIn, QuoteIn
 from trading.journal import FileJournal
+from trading.journal_reader import read_journal
 from trading.recording import SessionReader
 from trading.records import Happened, Intent, decode
 from venue.server import VenueServer
@@ -213,8 +213,7 @@ def _check_traces(config, traces: Traces) -> None:  # type: ignore[no-untyped-de
 
 def _check_records(config, heard: list[Decision]) -> None:  # type: ignore[no-untyped-def]
     homes = homes_of(config)
-    log = (homes.journal / "journal.log").read_bytes()
-    records = [decode(record.payload) for record in hash_chain.decode(log)]
+    records = [decode(entry.payload) for entry in read_journal(homes.journal)]
     intents = [at for at, r in enumerate(records) if isinstance(r, Intent)]
     events = [at for at, r in enumerate(records) if isinstance(r, Happened)]
     assert intents  # 9 passed risk, 10 journaled

@@ -84,7 +84,7 @@ class House:
     """An engine with stubs; `limits` and `trading` fields can be overridden."""
 
     def __init__(
-        self, limits=(), journal=None, ready=True, recovered=(), scenarios=None,
+        self, limits=(), journal=None, ready=True, recovered=(), scenarios=None, snapshot=(),
         instruments=DEFAULT_INSTRUMENTS, **trading,
     ):  # fmt: skip
         self.now = MONDAY_NS
@@ -109,7 +109,7 @@ class House:
             recorder=self.recorded.append,
         )
         self.engine.subscribe(self.outputs.append)
-        self.engine.recover(recovered, self.now)
+        self.engine.recover(recovered, self.now, snapshot)
         self.account = self.engine.account
         self.seq = 0
         if ready:
