@@ -150,14 +150,12 @@ async def open_runtime(
         watch = _watch(config, stores.homes, registry, scoring.models)
         await watch.restore()
         await watch.poll()
+        care = JournalCare(stores.journal, engine, config.trading.snapshot_records)
         follow = follow_scenarios(stores.ledger, config, instruments, scenarios, broker)
         tasks.run("scenarios", follow)
-        care = JournalCare(stores.journal, engine, config.trading.snapshot_records)
-        tasks.run("journal", care.run())
         stack.push_async_callback(live.settle)
-        _start(
-            stack, tasks, config, live, session, watch, feed, broker, scoring.admission, recorder
-        )
+        running = _Running(live, session, watch, feed, broker, scoring.admission, recorder, care)
+        _start(stack, tasks, config, running)
         yield Runtime(
             config=config,
             instruments=instruments,
@@ -311,19 +309,24 @@ def _record(
     return SessionWriter(stores.homes.sessions / name, header)
 
 
+class _Running(NamedTuple):
+    """What runs beside the engine."""
+
+    live: LiveLoop
+    session: OrderSession
+    watch: ModelWatch
+    feed: FixFeed
+    broker: FixBroker
+    admission: Admission
+    recorder: Recorder
+    care: JournalCare
+
+
 def _start(
-    stack: AsyncExitStack,
-    tasks: BackgroundTasks,
-    config: Config,
-    live: LiveLoop,
-    session: OrderSession,
-    watch: ModelWatch,
-    feed: FixFeed,
-    broker: FixBroker,
-    admission: Admission,
-    recorder: Recorder,
+    stack: AsyncExitStack, tasks: BackgroundTasks, config: Config, running: _Running
 ) -> None:
     """Start what runs beside the engine; it stops in the opposite order."""
+    live, session, watch, feed, broker, admission, recorder, care = running
 
     async def flush() -> None:
         while True:
@@ -331,6 +334,7 @@ def _start(
             recorder.flush()
 
     tasks.run("recording", flush())
+    tasks.run("journal", care.run())
     tasks.run("timer", live.run_timer())
     tasks.run("models", watch.poll_forever(config.serving.poll_secs))
     tasks.run("reconciliation", session.ask_again())
