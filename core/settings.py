@@ -134,6 +134,7 @@ def _refuse_out_of_domain(config: Config) -> None:
     if config.market.max_bad_rows > 1 or not 0 < config.training.holdout_fraction < 1:
         raise SettingsError("market.max_bad_rows and training.holdout_fraction are shares of one")
     _refuse_none_at_all(config)
+    _refuse_useless_cache(config.cache)
     for symbol in config.risk.symbols:
         DEFAULT_INSTRUMENTS.by_symbol(symbol)
 
@@ -144,6 +145,13 @@ def _refuse_none_at_all(config: Config) -> None:
         raise SettingsError("training.folds, training.trees and training.depth are at least 1")
     if min(tuning.trials, tuning.batch) < 1:
         raise SettingsError("tuning.trials and tuning.batch are at least 1")
+
+
+def _refuse_useless_cache(cache: CacheConfig) -> None:
+    counts = (cache.breaker_failures, cache.compute_threads, cache.history_quotes, cache.rows - 1)
+    times = (cache.store_ms, cache.compute_ms, cache.breaker_open_ms, cache.ttl_secs)
+    if min(counts) < 1 or min(times) <= 0:
+        raise SettingsError("cache: rows are at least 2, other counts 1, and times above zero")
 
 
 def _sentence(error: ValidationError) -> str:

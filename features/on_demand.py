@@ -22,11 +22,13 @@ from core.errors import BadInput, Unavailable
 from core.types import Cadence
 from features import batch
 from features.batch import FeatureRows
-from features.cache import FeatureRow, RowCache, history_key
+from features.cache import FIRST, SECOND, FeatureRow, RowCache, history_key
 from features.spec import FeatureSpec
-from monitoring.latency import StageLatencies
+from monitoring.latency import LatencySummary, StageLatencies
+from storage.guarded import STORE
 
 COMPUTE = "feature_compute"
+BUDGETS_NS = {FIRST: 1_000_000, SECOND: 5_000_000, COMPUTE: 25_000_000, STORE: 2_000_000}
 
 Compute = Callable[[FeatureSpec, QuoteColumns, float], FeatureRows]
 
@@ -94,6 +96,24 @@ class OnDemandRows:
     def running(self) -> int:
         """Computations that are under way or wait for a thread."""
         return len(self._running)
+
+    def summaries(self) -> dict[str, LatencySummary]:
+        """Summaries of all stages between a request for a row and the row."""
+        return {
+            name: summary for part in self._parts() for name, summary in part.summaries().items()
+        }
+
+    def over_budget(self) -> dict[str, tuple[float, int]]:
+        """Budget of each stage in seconds, and how often it took longer."""
+        return {
+            stage: (limit / 1e9, part.above(stage, limit))
+            for part in self._parts()
+            for stage, limit in BUDGETS_NS.items()
+            if stage in part.stages
+        }
+
+    def _parts(self) -> tuple[StageLatencies, ...]:
+        return self.cache.latencies, self.cache.second.latencies, self.latencies
 
     def last_good(self, symbol: str, spec: FeatureSpec) -> FeatureRow | None:
         """Newest row that was asked for and found or made."""

@@ -54,6 +54,11 @@ class LatencyHistogram:
         """Smallest bucket bound under which `fraction` of the samples lie, ns; 0 when empty."""
         return self._percentiles((fraction,))[1][0]
 
+    def above(self, limit_ns: int) -> int:
+        """Count the samples above `limit_ns`, to the resolution of the buckets."""
+        counts = np.frombuffer(self._counts, np.uint64)
+        return int(counts[_index(limit_ns) + 1 :].sum())
+
     def summary(self) -> LatencySummary:
         """Return the percentiles of what was recorded so far."""
         samples, (p50, p95, p99, p999) = self._percentiles((0.5, 0.95, 0.99, 0.999))
@@ -68,6 +73,11 @@ class LatencyHistogram:
         wanted = np.array(fractions) * samples
         indices = np.searchsorted(cumulative, wanted, side="left").tolist()
         return samples, [min(_upper_bound(index), self.max) for index in indices]
+
+
+def _index(value: int) -> int:
+    shift = value.bit_length() - _SUB_BITS - 1
+    return value if shift <= 0 else shift * _SUB + (value >> shift)
 
 
 def _upper_bound(index: int) -> int:
@@ -87,6 +97,10 @@ class StageLatencies:
     def record(self, stage: str, duration_ns: int) -> None:
         """Count one duration of `stage`."""
         self._histograms[stage].record(duration_ns)
+
+    def above(self, stage: str, limit_ns: int) -> int:
+        """Count the samples of `stage` above `limit_ns`."""
+        return self._histograms[stage].above(limit_ns)
 
     def summaries(self) -> dict[str, LatencySummary]:
         """Summaries of the stages that have samples, in walk order."""

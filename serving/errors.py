@@ -35,8 +35,13 @@ class MalformedBody(BadInput):
     """A request body that is not JSON."""
 
 
+class BodyTooLarge(BadInput):
+    """A request body that is larger than its door takes."""
+
+
 STATUS: dict[type[AppError], int] = {
     MalformedBody: 400,
+    BodyTooLarge: 413,
     UnknownInstrument: 422,
     BadInput: 422,
     NotFound: 404,

@@ -7,6 +7,7 @@ from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.live import LiveLoop
 from serving.model_watch import ModelWatch
+from serving.on_demand import OnDemand
 from serving.order_session import OrderSession
 from serving.outlets import Outlets
 from serving.recorder import Recorder
@@ -30,10 +31,13 @@ class Measures(NamedTuple):
     hub: Hub
     recorder: Recorder
     tasks: BackgroundTasks
+    on_demand: OnDemand
 
     def counters(self) -> dict[str, float]:
         """Totals since the start, by name."""
-        return dict([*self._market(), *self._models(), *self._orders(), *self._house()])
+        return dict(
+            [*self._market(), *self._models(), *self._orders(), *self._rows(), *self._house()]
+        )
 
     def _market(self) -> Pairs:
         feed = self.session.feed
@@ -72,6 +76,25 @@ class Measures(NamedTuple):
             yield "scenario_hits", scenarios.counts.hits
             yield "scenario_misses", scenarios.counts.misses
             yield "scenario_stale", scenarios.counts.stale
+
+    def _rows(self) -> Pairs:
+        yield "on_demand_requests", self.on_demand.answered
+        yield "decisions_held_stale", self.on_demand.held_stale
+        rows = self.on_demand.rows
+        yield "feature_rows_computed", rows.computed
+        yield "feature_rows_shared", rows.shared
+        yield "feature_rows_late", rows.late
+        yield "feature_rows_crowded", rows.crowded
+        yield "feature_rows_stale", rows.stale
+        yield "cache_l1_hits", rows.cache.hits
+        yield "cache_l1_misses", rows.cache.misses
+        yield "cache_l2_foreign", rows.cache.foreign
+        second = rows.cache.second
+        for name in second.counts.__slots__:
+            yield f"cache_l2_{name}", getattr(second.counts, name)
+        yield "cache_breaker_opened", second.breaker.opened
+        yield "cache_breaker_closed", second.breaker.closed
+        yield "cache_breaker_probes", second.breaker.probes
 
     def _house(self) -> Pairs:
         yield "events", self.live.events

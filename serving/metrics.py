@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from monitoring.latency import LatencySummary
 
 Numbers = Mapping[str, float]
+Budgets = Mapping[str, tuple[float, int]]
 QUANTILES = (("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99"), ("0.999", "p999"), ("1", "max"))
 
 
@@ -22,6 +23,8 @@ class PlatformCollector(Collector):
         Return values by metric name (without prefix).
     latencies : callable
         Returns summaries by stage, in ns.
+    budgets : callable
+        Returns the budget in seconds by stage, and how often it was exceeded.
     """
 
     def __init__(
@@ -29,10 +32,12 @@ class PlatformCollector(Collector):
         counters: Callable[[], Numbers],
         gauges: Callable[[], Numbers],
         latencies: Callable[[], Mapping[str, LatencySummary]],
+        budgets: Callable[[], Budgets] = dict,
     ) -> None:
         self._counters = counters
         self._gauges = gauges
         self._latencies = latencies
+        self._budgets = budgets
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families of this moment."""
@@ -45,6 +50,20 @@ class PlatformCollector(Collector):
             gauge.add_metric((), value)
             yield gauge
         yield from self._stages()
+        yield from self._over_budget()
+
+    def _over_budget(self) -> Iterator[Metric]:
+        budgets = GaugeMetricFamily(
+            "tickpath_stage_budget_seconds", "time that a stage may take", labels=("stage",)
+        )
+        exceeded = CounterMetricFamily(
+            "tickpath_stage_over_budget", "walks of a stage that took longer", labels=("stage",)
+        )
+        for stage, (secs, count) in self._budgets().items():
+            budgets.add_metric((stage,), secs)
+            exceeded.add_metric((stage,), count)
+        yield budgets
+        yield exceeded
 
     def _stages(self) -> Iterator[Metric]:
         seconds = GaugeMetricFamily(

@@ -6,8 +6,10 @@ from typing import Protocol
 import msgspec
 
 from core.types import Decision, Order, OrderType, Refused, Side, TimeInForce, TradingState
+from serving.history import HistoryBody
 from serving.stream import Hub
 from serving.views import (
+    FeaturesView,
     ModelView,
     OrderView,
     PositionsView,
@@ -57,12 +59,52 @@ class Decider(Protocol):
         ...
 
 
+class OnDemand(Protocol):
+    """Answers for rows, and for decisions on a history; nothing here advances live state."""
+
+    @property
+    def most_bytes(self) -> int:
+        """Size of the largest request that is read."""
+        ...
+
+    async def features(
+        self, symbol: str, spec_name: str, history: HistoryBody | None
+    ) -> FeaturesView:
+        """Newest row of `history`, or the live last row of `symbol` without one.
+
+        Parameters
+        ----------
+        spec_name : str
+            Empty for the spec of the model that serves the symbol.
+
+        Raises
+        ------
+        core.errors.BadInput
+            For a history that is unsound or too short, or an unknown spec or symbol.
+        core.errors.Unavailable
+            When the symbol is warming up, or no row was ready in time and there is no last good.
+        """
+        ...
+
+    async def decide(self, symbol: str, history: HistoryBody) -> Decision:
+        """Score the newest row of `history` at its newest quote; a stale row is a HOLD.
+
+        Raises as `features`.
+        """
+        ...
+
+
 class Platform(Protocol):
     """The running platform as the routes see it."""
 
     @property
     def decider(self) -> Decider:
         """Answers decision requests."""
+        ...
+
+    @property
+    def on_demand(self) -> OnDemand:
+        """Answers for rows and histories."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from serving.live import LiveLoop
 from serving.measures import Measures
 from serving.metrics import PlatformCollector, registry_of, render
 from serving.model_watch import ModelWatch
+from serving.on_demand import OnDemand
 from serving.order_session import OrderSession
 from serving.outlets import Outlets
 from serving.ports import OrderRequest
@@ -57,6 +58,7 @@ class Runtime:
         watch: ModelWatch,
         session: OrderSession,
         decider: LiveDecider,
+        on_demand: OnDemand,
         outlets: Outlets,
         hub: Hub,
         recording: Path,
@@ -66,6 +68,7 @@ class Runtime:
         self.config = config
         self.engine = engine
         self.decider = decider
+        self.on_demand = on_demand
         self.hub = hub
         self.session = session
         self.watch = watch
@@ -78,10 +81,22 @@ class Runtime:
         self._instruments = instruments
         self._pool = pool
         measures = Measures(
-            engine, live, admission, watch, session, decider, outlets, hub, recorder, tasks
+            engine,
+            live,
+            admission,
+            watch,
+            session,
+            decider,
+            outlets,
+            hub,
+            recorder,
+            tasks,
+            on_demand,
         )
         self._collector: CollectorRegistry = registry_of(
-            PlatformCollector(measures.counters, self._gauges, self.latencies)
+            PlatformCollector(
+                measures.counters, self._gauges, self.latencies, on_demand.rows.over_budget
+            )
         )
 
     # --- orders ---
@@ -249,6 +264,7 @@ class Runtime:
             **self.engine.latencies.summaries(),
             **self.outlets.latencies.summaries(),
             **self.live.latencies.summaries(),
+            **self.on_demand.rows.summaries(),
         }
 
     def metrics(self) -> bytes:
@@ -268,6 +284,10 @@ class Runtime:
             "registry_reachable": self.watch.reachable,
             "orders_open": self.engine.account.book.open_count,
             "stream_clients": len(self.hub),
+            "cache_l1_rows": len(self.on_demand.rows.cache),
+            "cache_l2_waiting": self.on_demand.rows.cache.second.waiting,
+            "cache_breaker_state": self.on_demand.rows.cache.second.breaker.state,
+            "feature_rows_running": self.on_demand.rows.running,
             "equity": float(equity) if equity is not None else float("nan"),
         }
 

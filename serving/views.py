@@ -65,6 +65,25 @@ class PositionsView(msgspec.Struct, frozen=True):
     positions: list[PositionView]
 
 
+class FeaturesView(msgspec.Struct, frozen=True):
+    """A feature row by column name.
+
+    `source` is live, l1, l2, computed or last_good. A `stale` row is not of what was asked for, or
+    the live quote is too old: nothing may be decided on it. `quote_seq` is 0 for a history;
+    `age_ms` counts from the live quote's arrival, or from the row's computation.
+    """
+
+    symbol: str
+    spec: str
+    spec_fingerprint: str
+    values: dict[str, float]
+    source: str
+    stale: bool
+    quote_seq: int
+    ts_event: int
+    age_ms: float
+
+
 class ModelView(msgspec.Struct, frozen=True):
     """The version that serves a symbol now."""
 

@@ -29,6 +29,7 @@ from serving.model_watch import ModelWatch, Registry
 from serving.order_session import OrderSession
 from serving.outlets import Outlets, Row, ledger_sink
 from serving.recorder import Recorder
+from serving.rows import open_on_demand
 from serving.runtime import Runtime
 from serving.scenario_rows import follow_scenarios, scenario_table, templates_of
 from serving.stream import Hub
@@ -166,6 +167,7 @@ async def open_runtime(
             watch=watch,
             session=session,
             decider=_decider(config, instruments, scoring, engine, clock),
+            on_demand=open_on_demand(config, engine, scoring, instruments, clock, stack),
             outlets=outlets,
             hub=hub,
             recording=recorder.writer.path,

@@ -140,7 +140,7 @@ class GuardedCache:
     async def flush(self) -> None:
         """Return when nothing waits to be written."""
         while self.waiting and self.breaker.is_closed:
-            await asyncio.sleep(self._budget_secs)
+            await asyncio.sleep(0.001)
 
     async def _run(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from core.types import Direction, Prediction, Signal
 
 WARMING_UP = Signal(Direction.HOLD, 0.0, 0.0, "warming_up")
 NO_MODEL = Signal(Direction.HOLD, 0.0, 0.0, "no_model")
+FEATURES_STALE = Signal(Direction.HOLD, 0.0, 0.0, "features_stale")
 NOT_FINITE = Signal(Direction.HOLD, 0.0, 0.0, "not_finite")
 
 

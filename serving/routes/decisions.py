@@ -7,9 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from core.errors import AppError
+from core.errors import AppError, BadInput
 from core.types import Decision
+from serving.body import read_body
 from serving.errors import body_error, problem, status_of
+from serving.history import HistoryBody
+from serving.ports import Platform
 from serving.reply import schema
 
 PATH = "/v1/decisions"
@@ -24,10 +27,11 @@ class QuoteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DecisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which symbol; with `quote` a copy of the live state is asked, else the live row."""
+    """Which symbol: on its live row, on a copy of the live state with `quote`, or on `history`."""
 
     symbol: str
     quote: QuoteBody | None = None
+    history: HistoryBody | None = None
 
 
 _decode = msgspec.json.Decoder(DecisionRequest).decode
@@ -36,21 +40,32 @@ _encode = msgspec.json.Encoder().encode
 
 async def decide(request: Request) -> Response:
     """Answer BUY, SELL or HOLD; live state stays as it is."""
-    body = await request.body()
+    platform: Platform = request.app.state.platform
+    body = b""
     try:
+        body = await read_body(request, platform.on_demand.most_bytes)
         asked = _decode(body)
-        decider = request.app.state.platform.decider
-        if asked.quote is None:
-            decision = decider.decide(asked.symbol)
+        if asked.history is not None:
+            decision = await _decide_on_history(platform, asked, asked.history)
+        elif asked.quote is None:
+            decision = platform.decider.decide(asked.symbol)
         else:
             quote = asked.quote
-            decision = decider.decide_on(asked.symbol, quote.bid, quote.ask, quote.ts)
+            decision = platform.decider.decide_on(asked.symbol, quote.bid, quote.ask, quote.ts)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         refused = body_error(body, error)
         return problem(status_of(refused), str(refused))
     except AppError as error:
         return problem(status_of(error), str(error))
     return Response(_encode(decision), media_type="application/json")
+
+
+async def _decide_on_history(
+    platform: Platform, asked: DecisionRequest, history: HistoryBody
+) -> Decision:
+    if asked.quote is not None:
+        raise BadInput("quote and history exclude each other: put the quote last in the history")
+    return await platform.on_demand.decide(asked.symbol, history)
 
 
 route = Route(PATH, decide, methods=["POST"])
@@ -62,7 +77,7 @@ def describe(document: dict[str, Any]) -> None:
     document.setdefault("paths", {})[PATH] = {
         "post": {
             "tags": ["decisions"],
-            "summary": "Decide on the live row, or on a copy of the state with a quote of yours",
+            "summary": "Decide on the live row, on it with a quote of yours, or on a history",
             "operationId": "decide",
             "requestBody": {
                 "required": True,

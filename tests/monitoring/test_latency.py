@@ -38,3 +38,12 @@ def test_a_summary_says_the_same_as_its_percentiles() -> None:
         histogram.record(value)
     found = [histogram.percentile(fraction) for fraction in (0.5, 0.95, 0.99, 0.999)]
     assert list(histogram.summary()) == [histogram.count, *found, histogram.max]
+
+
+def test_samples_above_a_limit_are_counted_to_the_resolution_of_the_buckets() -> None:
+    stages = StageLatencies(("a",))
+    for value in (5, 999_000, 1_000_000, 1_030_000, 1_000_000_000):
+        stages.record("a", value)
+    assert stages.above("a", 1_000_000) == 2
+    assert stages.above("a", 0) == 5
+    assert stages.above("a", 2_000_000_000) == 0

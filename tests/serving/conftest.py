@@ -17,9 +17,11 @@ from core.types import (
     TradingState,
 )
 from serving.app import create_app
+from serving.history import HistoryBody, columns_of
 from serving.ports import OrderRequest
 from serving.stream import Hub
 from serving.views import (
+    FeaturesView,
     ModelView,
     OrderView,
     PositionsView,
@@ -33,6 +35,28 @@ with warnings.catch_warnings():
     # starlette asks for httpx2, which does the same; httpx is what the rest of the house uses.
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
+
+
+class StubOnDemand:
+    """Checks a history as the real one does; takes five quotes."""
+
+    most_bytes = 1_000
+
+    def __init__(self, platform: "StubPlatform") -> None:
+        self._platform = platform
+
+    async def features(
+        self, symbol: str, spec_name: str, history: HistoryBody | None
+    ) -> FeaturesView:
+        decision = await self.decide(symbol, history) if history else self._platform.decide(symbol)
+        return FeaturesView(
+            symbol, spec_name or "core-tick", decision.spec_fingerprint, {"a": 1.0}, "live", False,
+            7, 1, 0.5,
+        )  # fmt: skip
+
+    async def decide(self, symbol: str, history: HistoryBody) -> Decision:
+        columns_of(history, 5)
+        return self._platform.decide(symbol)
 
 
 class StubPlatform:
@@ -49,6 +73,10 @@ class StubPlatform:
     @property
     def decider(self) -> "StubPlatform":
         return self
+
+    @property
+    def on_demand(self) -> "StubOnDemand":
+        return StubOnDemand(self)
 
     def decide(self, symbol: str) -> Decision:
         DEFAULT_INSTRUMENTS.by_symbol(symbol)

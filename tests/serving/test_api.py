@@ -1,5 +1,6 @@
 """The doors, on a stub platform: good answers, and bad input refused by name."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ from serving.errors import STATUS, status_of
 
 QUOTE = {"bid": 1.1, "ask": 1.1001}
 ORDER = {"symbol": "EURUSD", "side": "BUY", "lots": "0.10"}
+HISTORY = {"ts": [1, 2], "bid": [1.1, 1.2], "ask": [1.1, 1.3]}
+BARS = {**HISTORY, "span_ns": 60, "open": [1.1, 1.25], "high": [1.2, 1.3], "low": [1.0, 1.2]}
 ANSWER = {
     "decision_id", "symbol", "direction", "confidence", "raw_score", "edge_pips", "reason", "model",
     "model_version", "spec_fingerprint", "quote_seq", "ts_event", "ts_decide", "stages_us",
@@ -27,7 +30,15 @@ def problem_of(answer: Any) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.parametrize("body", [{"symbol": "EURUSD"}, {"symbol": "EURUSD", "quote": QUOTE}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"symbol": "EURUSD"},
+        {"symbol": "EURUSD", "quote": QUOTE},
+        {"symbol": "EURUSD", "history": HISTORY},
+        {"symbol": "EURUSD", "history": BARS},
+    ],
+)
 def test_decision_has_exactly_the_promised_fields(client: TestClient, body: Any) -> None:
     answer = client.post("/v1/decisions", json=body)
     assert answer.status_code == 200
@@ -213,3 +224,91 @@ def test_stream_sends_what_is_published_and_tells_of_drops(
     assert messages[0] == {"type": "dropped", "count": 2}
     assert [m["type"] for m in messages[1:]] == ["decision"] * 3
     assert set(messages[1]["data"]) == ANSWER
+
+
+@pytest.mark.parametrize("body", [{"symbol": "EURUSD"}, {"symbol": "EURUSD", "history": HISTORY}])
+def test_features_have_exactly_the_promised_fields(client: TestClient, body: Any) -> None:
+    answer = client.post("/v1/features", json=body)
+    assert answer.status_code == 200
+    assert set(answer.json()) == {
+        "symbol", "spec", "spec_fingerprint", "values", "source", "stale", "quote_seq", "ts_event",
+        "age_ms",
+    }  # fmt: skip
+
+
+BAD_HISTORIES = [
+    ({"ts": [2, 1], "bid": [1, 1], "ask": [1, 1]}, 422, "unsorted"),
+    ({"ts": [1, 2], "bid": [1, 1], "ask": [1, 0.9]}, 422, "history.ask[1]"),
+    ({"ts": [1, 2], "bid": [1, -1], "ask": [1, 1]}, 422, "history.bid[1]"),
+    ({"ts": [1], "bid": [1, 1], "ask": [1]}, 422, "history.bid has 2"),
+    ({"ts": [], "bid": [], "ask": []}, 422, "1..5 quotes, not 0"),
+    ({"ts": [1] * 6, "bid": [1] * 6, "ask": [1] * 6}, 422, "1..5 quotes, not 6"),
+    ({"ts": [1], "bid": [1], "ask": [1], "mid": [1]}, 422, "mid"),
+    ({"ts": [1], "bid": [1]}, 422, "ask"),
+    ({"ts": ["x"], "bid": [1], "ask": [1]}, 422, "history.ts[0]"),
+    ({"ts": [1.5], "bid": [1], "ask": [1]}, 422, "int"),
+    ({"ts": [10**30], "bid": [1], "ask": [1]}, 422, "history.ts"),
+    ({"ts": [1], "bid": [1], "ask": [1], "span_ns": 60}, 422, "go together"),
+    ({"ts": [1], "bid": [1], "ask": [1], "high": [1]}, 422, "go together"),
+    ({**BARS, "high": [1.0, 1.3]}, 422, "history.high[0]"),
+    ({"ts": [1] * 500, "bid": [1] * 500, "ask": [1] * 500}, 413, "more than 1000"),
+]
+
+
+@pytest.mark.parametrize("path", ["/v1/decisions", "/v1/features"])
+@pytest.mark.parametrize(("history", "status", "words"), BAD_HISTORIES)
+def test_a_bad_history_is_refused_by_name(
+    client: TestClient, path: str, history: Any, status: int, words: str
+) -> None:
+    answer = client.post(path, json={"symbol": "EURUSD", "history": history})
+    assert answer.status_code == status, answer.text
+    assert words in problem_of(answer)["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/decisions", "/v1/features"])
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"{", 400, "truncated"),
+        (b'{"symbol": "NOPE"}', 422, "NOPE"),
+        (b'{"symbol": "EURUSD", "history": {"ts": [1], "bid": [NaN], "ask": [1]}}', 422, "NaN"),
+        (b'{"symbol": "EURUSD", "side": 1}', 422, "side"),
+        (b'{"symbol": "XAUUSD"}', 503, "no quote"),
+        (b" " * 1_001, 413, "more than 1000"),
+    ],
+)
+def test_a_bad_body_is_refused_by_name(
+    client: TestClient, path: str, body: bytes, status: int, words: str
+) -> None:
+    answer = client.post(path, content=body)
+    assert answer.status_code == status, answer.text
+    assert words in problem_of(answer)["detail"]
+
+
+def test_a_body_of_unknown_length_is_bounded_too(client: TestClient) -> None:
+    def pieces() -> Any:
+        for _ in range(20):
+            yield b" " * 100
+
+    answer = client.post("/v1/features", content=pieces())
+    assert answer.status_code == 413
+    assert "more than 1000" in problem_of(answer)["detail"]
+    whole = client.post("/v1/features", content=iter([b'{"symbol"', b': "EURUSD"}']))
+    assert whole.status_code == 200
+
+
+def test_a_quote_and_a_history_exclude_each_other(client: TestClient) -> None:
+    body = {"symbol": "EURUSD", "quote": QUOTE, "history": HISTORY}
+    answer = client.post("/v1/decisions", json=body)
+    assert answer.status_code == 422
+    assert "exclude" in problem_of(answer)["detail"]
+
+
+def test_the_document_describes_both_doors(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/v1/decisions", "/v1/features"):
+        asked = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        history = json.dumps(asked["properties"]["history"])
+        assert all(f'"{name}"' in history for name in ("ts", "bid", "ask", "span_ns"))
+        assert "$ref" not in history
+        assert paths[path]["post"]["responses"]["200"]
