@@ -46,6 +46,9 @@ class MarketConfig:
 class TrainingConfig:
     """How a model is made. Horizons and windows are in samples (closed bars or ticks).
 
+    `features` chooses the spec: "full", its first half "core", or "cross", which adds the dollar's
+    strength and so needs the quotes of several dollar pairs, in training and live.
+
     With `label` "barrier" the model learns which side would first have earned `barrier_pips` net of
     cost; what it earns is still measured over the horizon, as it is traded. `early_stopping` is the
     number of trees without gain on later rows after which no more are grown; 0 grows all `trees`.
@@ -63,6 +66,7 @@ class TrainingConfig:
     class_weight: Literal["none", "balanced"] = "none"
     cost_weight: Literal["none", "stake"] = "none"
     cadence: Literal["auto", "bar", "tick"] = "auto"
+    features: Literal["core", "full", "cross"] = "full"
     label: Literal["horizon", "barrier"] = "horizon"
     barrier_pips: float = 5.0
     calibration: Literal["platt", "isotonic"] = "platt"

@@ -1,14 +1,15 @@
 """What each block is called, which columns it writes, and how much state and warm-up it needs.
 
 Windows are in samples: closed bars or ticks. Warm-up is the number of samples after which a column
-may be used; for recursive indicators it is 10 times the window, when the seed has washed out.
+may be used; for recursive indicators it is 10 times the window (20 times for Wilder's smoothing),
+when the seed has washed out.
 Kinds here make up the core specs; `features.catalogue_full` has those of the full ones.
 """
 
 from core.errors import BadInput
 from features import dispatch
 from features.catalogue_full import FULL_BLOCKS
-from features.column import WASH_OUT, BlockKind, Column
+from features.column import WASH_OUT, WILDER_WASH_OUT, BlockKind, Column
 from features.indicators import (
     ATR_SIZE,
     EMA_SIZE,
@@ -91,7 +92,8 @@ def _ema(n: int) -> tuple[Column, ...]:
 
 
 def _rsi(n: int) -> tuple[Column, ...]:
-    return (Column(f"rsi_{n}", f"Wilder RSI(close, {n}), 0 to 100", "points", n, WASH_OUT * n),)
+    wash_out = WILDER_WASH_OUT * n
+    return (Column(f"rsi_{n}", f"Wilder RSI(close, {n}), 0 to 100", "points", n, wash_out),)
 
 
 def _macd(n: int, m: int, k: int) -> tuple[Column, ...]:
@@ -118,18 +120,20 @@ def _bollinger(n: int) -> tuple[Column, ...]:
 
 
 def _atr(n: int) -> tuple[Column, ...]:
-    return (Column(f"atr_{n}", f"1e4 * Wilder ATR({n}) / close", "bps", n, WASH_OUT * n),)
+    wash_out = WILDER_WASH_OUT * n
+    return (Column(f"atr_{n}", f"1e4 * Wilder ATR({n}) / close", "bps", n, wash_out),)
 
 
 def _range(n: int) -> tuple[Column, ...]:
+    # One more than the window: the first bar may have begun before the tape.
     return (
-        Column(f"range_{n}", f"1e4 * (max high - min low) / close over {n}", "bps", n, n),
+        Column(f"range_{n}", f"1e4 * (max high - min low) / close over {n}", "bps", n, n + 1),
         Column(
             f"close_location_{n}",
             f"(close - min low) / (max high - min low) over {n}; 0.5 when flat",
             "1",
             n,
-            n,
+            n + 1,
         ),
     )
 

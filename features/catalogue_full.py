@@ -6,40 +6,14 @@ market time, so `Column.warmup_ns` says it, and the kernel withholds rows until 
 
 from features import closed, dispatch, patterns, strength
 from features.closed import HORIZON_NEEDS, HORIZON_SIZE, PATTERNS_NEED, PATTERNS_SIZE
-from features.column import WILDER_WASH_OUT, BlockKind, Column
-from features.indicators import ATR_SIZE, RSI_SIZE
+from features.column import BlockKind, Column
 from features.quoting import efficiency_size, moves_size
-from features.windows import extremes_size
 
 _SEC = 1_000_000_000
 
 
 def _length(secs: int) -> str:
     return f"{secs // 60}m" if secs % 60 == 0 else f"{secs}s"
-
-
-def _wilder_rsi(n: int) -> tuple[Column, ...]:
-    form = f"Wilder RSI(close, {n}), 0 to 100"
-    return (Column(f"rsi_{n}", form, "points", n, WILDER_WASH_OUT * n),)
-
-
-def _wilder_atr(n: int) -> tuple[Column, ...]:
-    form = f"1e4 * Wilder ATR({n}) / close"
-    return (Column(f"atr_{n}", form, "bps", n, WILDER_WASH_OUT * n),)
-
-
-def _whole_range(n: int) -> tuple[Column, ...]:
-    # One more than the window: the first bar may have begun before the tape.
-    return (
-        Column(f"range_{n}", f"1e4 * (max high - min low) / close over {n}", "bps", n, n + 1),
-        Column(
-            f"close_location_{n}",
-            f"(close - min low) / (max high - min low) over {n}; 0.5 when flat",
-            "1",
-            n,
-            n + 1,
-        ),
-    )
 
 
 def _efficiency(n: int) -> tuple[Column, ...]:
@@ -166,9 +140,6 @@ def _none() -> int:
 
 
 FULL_BLOCKS: dict[str, BlockKind] = {
-    "wilder_rsi": BlockKind(dispatch.RSI_OP, 1, lambda _: RSI_SIZE, _wilder_rsi),
-    "wilder_atr": BlockKind(dispatch.ATR_OP, 1, lambda _: ATR_SIZE, _wilder_atr),
-    "whole_range": BlockKind(dispatch.RANGE_OP, 1, extremes_size, _whole_range),
     "efficiency": BlockKind(dispatch.EFFICIENCY_OP, 1, efficiency_size, _efficiency),
     "moves": BlockKind(dispatch.MOVES_OP, 1, moves_size, _moves),
     "quiet": BlockKind(dispatch.QUIET_OP, 0, _none, _quiet),

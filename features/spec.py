@@ -194,13 +194,13 @@ def _full(
         Block("efficiency", (short,)),
         # Momentum.
         *(Block("return", (n,)) for n in returns),
-        Block("wilder_rsi", (14,)),
-        *(Block("whole_range", (n,)) for n in ranges),
+        Block("rsi", (14,)),
+        *(Block("range", (n,)) for n in ranges),
         # Volatility.
         Block("volatility", (short, long)),
         Block("range_volatility", (60, 20)),
         Block("bollinger", (20,)),
-        Block("wilder_atr", (14,)),
+        Block("atr", (14,)),
         # Microstructure.
         Block("spread", (long,)),
         Block("rate", (short, long)),

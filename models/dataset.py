@@ -111,13 +111,13 @@ class Dataset:
 
 
 def spec_for(columns: QuoteColumns, config: TrainingConfig) -> FeatureSpec:
-    """Feature spec of the wished cadence; "auto" takes ticks for tick files under three days."""
+    """Feature spec that the settings ask for; cadence "auto" takes ticks for short tick files."""
     cadence = config.cadence
     if cadence == "auto":
         short = len(columns) > 0 and columns.ts[-1] - columns.ts[0] < _TICK_CADENCE_BELOW_NS
         ticks = len(columns) > 0 and not columns.span.any()
         cadence = "tick" if short and ticks else "bar"
-    return spec_named(f"core-{cadence}")
+    return spec_named(f"{config.features}-{cadence}")
 
 
 def window_of(config: TrainingConfig) -> int:

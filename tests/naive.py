@@ -214,7 +214,7 @@ def _add(t: Table, kind: str, w: tuple[int, ...]) -> None:  # noqa: C901
         c[f"sma_{name}"] = t.distance(sma(t.close, w[0]))
     elif kind == "ema":
         c[f"ema_{name}"] = t.distance(ema(t.close, w[0]))
-    elif kind in ("rsi", "wilder_rsi"):
+    elif kind == "rsi":
         c[f"rsi_{name}"] = rsi(t.close, w[0])
     elif kind == "macd":
         for part, values in zip(("", "_signal", "_histogram"), macd(t.close, *w), strict=True):
@@ -226,10 +226,10 @@ def _add(t: Table, kind: str, w: tuple[int, ...]) -> None:  # noqa: C901
             for x, m, s in zip(t.close, means, sigmas, strict=True)
         ]
         c[f"bollinger_width_{name}"] = [1e4 * 4 * s / m for m, s in zip(means, sigmas, strict=True)]
-    elif kind in ("atr", "wilder_atr"):
+    elif kind == "atr":
         prices = ([getattr(s, what) for s in t.samples] for what in ("high", "low", "close"))
         c[f"atr_{name}"] = t.bps(atr(*prices, w[0]))
-    elif kind in ("range", "whole_range"):
+    elif kind == "range":
         _add_range(t, w[0])
     elif kind == "efficiency":
         c[f"efficiency_{name}"] = _efficiency(t.close, w[0])

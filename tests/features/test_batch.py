@@ -33,8 +33,7 @@ NAMES = ["core-bar", "core-tick", "full-bar", "full-tick"]
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_of_minutes_are_those_of_the_naive_twins(name, make_minutes):
     columns = make_minutes(700)
-    expected = 441 if name.startswith("core") else 421
-    assert assert_rows_are_naive(spec_named(name), columns, 1e-4) == expected
+    assert assert_rows_are_naive(spec_named(name), columns, 1e-4) == 421
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -38,11 +38,11 @@ def snapshot(engine, instrument=0):
 
 def test_rows_come_after_warm_up_only(spec, quotes):
     engine = FeatureEngine(spec, PIPS)
-    rows = feed(engine, quotes[:259])
-    assert rows == [None] * 259
+    rows = feed(engine, quotes[:279])
+    assert rows == [None] * 279
     assert not engine.is_warm(0)
     assert engine.last_row(0) is None
-    row = engine.update(quotes[259])
+    row = engine.update(quotes[279])
     assert row.dtype == np.float32
     assert row.shape == (32,)
     assert np.isfinite(row).all()
@@ -84,7 +84,7 @@ def test_ticks_with_equal_timestamps_are_applied(make_ticks):
     engine = FeatureEngine(spec_named("core-tick"), PIPS)
     quotes = list(make_ticks(400).quotes(0))
     assert any(a.ts_event == b.ts_event for a, b in itertools.pairwise(quotes))
-    assert sum(row is not None for row in feed(engine, quotes)) == 141
+    assert sum(row is not None for row in feed(engine, quotes)) == 121
     assert engine.late == 0
 
 

@@ -17,7 +17,7 @@ def test_a_shipped_spec_declares_each_of_its_32_columns(name):
     assert spec.name == name
     assert spec.n_features == len(set(spec.names)) == 32
     assert spec.cadence == name.removeprefix("core-")
-    assert spec.warmup == max(column.warmup for column in spec.columns) == 260
+    assert spec.warmup == max(column.warmup for column in spec.columns) == 280
     for column in spec.columns:
         assert column.formula
         assert column.unit
@@ -46,7 +46,11 @@ def test_a_full_spec_declares_each_of_its_columns(name):
 
 @pytest.mark.parametrize(
     ("name", "fingerprint"),
-    [("core-bar", "3fc83543db2abf1f"), ("core-tick", "c2db4a5a191a9ee0")],
+    [
+        ("core-bar", "a62f12b3c6a12159"),
+        ("full-bar", "9a0424147ef87030"),
+        ("full-tick", "df4d278d890cfa1a"),
+    ],
 )
 def test_fingerprints_of_models_in_use_stay_what_they_are(name, fingerprint):
     assert spec_named(name).fingerprint == fingerprint
@@ -55,8 +59,10 @@ def test_fingerprints_of_models_in_use_stay_what_they_are(name, fingerprint):
 def test_recursive_columns_wait_until_their_seed_has_washed_out():
     for name in NAMES:
         for column in spec_named(name).columns:
-            if column.name.startswith(("ema", "rsi", "macd", "atr")):
+            if column.name.startswith(("ema", "macd")):
                 assert column.warmup == 10 * column.window
+            if column.name.startswith(("rsi", "atr")):
+                assert column.warmup == 20 * column.window
 
 
 def test_the_fingerprint_tells_specs_apart_and_survives_a_round_trip():

@@ -9,10 +9,12 @@ from features.check import run_checks
 from features.spec import Block, make_spec, spec_named
 from features.warmup import check_warmup
 
+SPECS = ["core-bar", "core-tick", "full-bar", "full-tick"]
 
-@pytest.mark.parametrize("name", ["full-bar", "full-tick"])
-def test_no_column_of_a_full_spec_claims_less_than_it_needs(name, make_minutes, make_ticks):
-    for columns in (make_minutes(3_000), make_ticks(60_000 if name == "full-bar" else 8_000)):
+
+@pytest.mark.parametrize("name", SPECS)
+def test_no_column_claims_less_than_it_needs(name, make_minutes, make_ticks):
+    for columns in (make_minutes(3_000), make_ticks(60_000 if name.endswith("bar") else 8_000)):
         report = check_warmup(spec_named(name), columns, 1e-4, n_cuts=6, seed=1)
         assert report.samples > 0
         assert report.understated == ()
@@ -23,21 +25,12 @@ def test_no_column_of_a_full_spec_claims_less_than_it_needs(name, make_minutes, 
         assert report.measured["day_sin"] == 1
 
 
-@pytest.mark.parametrize("name", ["full-bar", "full-tick"])
+@pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("real", ["fxcm GBPUSD minutes", "histdata EURUSD ticks"])
 def test_claims_hold_on_real_tapes(name, real, load_real):
     tape = load_real(real)
     report = check_warmup(spec_named(name), tape.columns[:9_000], tape.pip)
     assert report.understated == ()
-
-
-@pytest.mark.parametrize("name", ["core-bar", "core-tick"])
-def test_rows_of_a_core_spec_come_late_enough_although_wilders_columns_claim_less(
-    name, make_minutes
-):
-    report = check_warmup(spec_named(name), make_minutes(3_000), 1e-4)
-    assert {column for column, _, _ in report.understated} <= {"rsi_14", "atr_14"}
-    assert report.served_early == ()
 
 
 def test_a_claim_that_is_too_short_is_found(make_minutes, monkeypatch):

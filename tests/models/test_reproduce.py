@@ -94,7 +94,7 @@ def test_what_stands_in_the_way_is_named(tmp_path: Path, columns: QuoteColumns) 
     refused(
         "numpy is .* made with an unknown", libraries={"xgboost": manifest.libraries["xgboost"]}
     )
-    refused("feature spec 'core-bar' has fingerprint", spec_fingerprint="0" * 16)
+    refused("feature spec 'full-bar' has fingerprint", spec_fingerprint="0" * 16)
     refused("too old", training={})
     refused("cannot read the version's training", training={**manifest.training, "trees": "x"})
     refused("the holdout would start", holdout_start_ns=manifest.holdout_start_ns + 1)
