@@ -8,6 +8,7 @@ from core.types import Quote
 from features import batch, kernel
 from features.blocks import F4
 from features.kernel import IS_WARM, WARM
+from features.recent import RecentRows
 from features.snapshot import Header, pack, unpack
 from features.spec import FeatureSpec, plan_of
 from features.strength import Strength
@@ -17,6 +18,7 @@ class Prepared(NamedTuple):
     """State of one instrument that has seen a tape; see `FeatureEngine.prepare`."""
 
     slot: kernel.Slot
+    recent: F4
     late: int
     malformed: int
 
@@ -49,6 +51,7 @@ class FeatureEngine:
         self._plan = plan_of(spec)
         self._slots = [kernel.Slot(spec, self._plan, pip) for pip in self._pips]
         self._rows = [slot.row for slot in self._slots]
+        self._recent: list[RecentRows | None] = [None] * len(self._slots)
         self._addresses = [slot.address for slot in self._slots]
         self._scratch = kernel.Slot(spec, self._plan, 1.0)
 
@@ -58,8 +61,9 @@ class FeatureEngine:
         Returns
         -------
         float32[n_features] or None
-            The row, valid until the next call for the instrument. None when the quote ended no
-            sample, was late or malformed, or the instrument is warming up or cold.
+            The row, valid until the next call for the instrument; float32[window, n_features] for
+            an instrument of which `keep` wants a window. None when the quote ended no sample, was
+            late or malformed, or the instrument is warming up or cold.
         """
         i = quote.instrument
         code = kernel.step(
@@ -74,10 +78,30 @@ class FeatureEngine:
             quote.low,
         )
         if code == WARM:
-            return self._rows[i]
+            recent = self._recent[i]
+            return self._rows[i] if recent is None else recent.push(self._rows[i])
         if code < 0:
             self._count(code)
         return None
+
+    def keep(self, instrument: int, window: int) -> bool:
+        """Give windows of so many rows from now on; 1 gives single rows.
+
+        Returns
+        -------
+        bool
+            True when older rows are wanted than are kept, so that a rebuild is due.
+        """
+        recent = self._recent[instrument]
+        if window == (1 if recent is None else recent.window):
+            return False
+        self._recent[instrument] = None if window == 1 else RecentRows(self.spec.n_features, window)
+        return window > 1
+
+    def window(self, instrument: int) -> int:
+        """Rows that the instrument is given at a time."""
+        recent = self._recent[instrument]
+        return 1 if recent is None else recent.window
 
     def push_strength(self, minute: int, values: Sequence[float]) -> None:
         """Tell a minute of the dollar's strength, in order and before the quote that completes it.
@@ -109,15 +133,23 @@ class FeatureEngine:
         if code < 0:
             return None
         code = kernel.close_forming(scratch.address) or code
-        return scratch.row.copy() if code == WARM else None
+        if code != WARM:
+            return None
+        recent = self._recent[quote.instrument]
+        return scratch.row.copy() if recent is None else recent.with_row(scratch.row)
 
     def last_row(self, instrument: int) -> F4 | None:
-        """Copy of the instrument's newest row, or None when it is not warm."""
-        return self._rows[instrument].copy() if self.is_warm(instrument) else None
+        """Copy of the instrument's newest row (or window), or None when it is not warm."""
+        if not self.is_warm(instrument):
+            return None
+        recent = self._recent[instrument]
+        return (self._rows[instrument] if recent is None else recent.newest()).copy()
 
     def is_warm(self, instrument: int) -> bool:
         """Whether the instrument has had the samples and the closed bars that its columns need."""
-        return bool(self._slots[instrument].ints[IS_WARM])
+        recent = self._recent[instrument]
+        warm = bool(self._slots[instrument].ints[IS_WARM])
+        return warm and (recent is None or recent.full())
 
     def make_cold(self, instrument: int) -> None:
         """Drop the instrument's state, as after a gap in the feed."""
@@ -141,13 +173,18 @@ class FeatureEngine:
         rows = batch.advance(slot, columns, strength)
         if len(rows):
             slot.row[:] = rows.rows[-1]
-        return Prepared(slot, rows.late, rows.malformed)
+        window = self.window(instrument)
+        recent = rows.rows[rows.warm][-window:] if window > 1 else rows.rows[:0]
+        return Prepared(slot, recent.copy(), rows.late, rows.malformed)
 
     def install(self, instrument: int, prepared: Prepared) -> None:
         """Go on from a state that `prepare` of this engine has built for the instrument."""
         live = self._slots[instrument]
         live.copy_from(prepared.slot)
         live.row[:] = prepared.slot.row
+        recent = self._recent[instrument]
+        if recent is not None:
+            recent.fill(prepared.recent)
         self.late += prepared.late
         self.malformed += prepared.malformed
 
@@ -168,16 +205,25 @@ class FeatureEngine:
         self.late, self.malformed, self.cold = header.late, header.malformed, header.cold
 
     def _header(self) -> Header:
-        lengths = (kernel.N_KERNEL_INTS, self._plan.n_state, self.spec.n_features)
+        lengths = (
+            *(kernel.N_KERNEL_INTS, self._plan.n_state, self.spec.n_features),
+            *(self.window(instrument) for instrument in range(len(self._slots))),
+        )
         counters = (self.late, self.malformed, self.cold)
         return Header(self.spec.fingerprint, kernel.SOURCES, self._pips, lengths, *counters)
 
     def _arrays(self) -> list[I8 | F8 | F4]:
-        slots = self._slots
-        return [array for slot in slots for array in (slot.ints, slot.state, slot.row)]
+        kept = [recent for recent in self._recent if recent is not None]
+        return [
+            *(array for slot in self._slots for array in (slot.ints, slot.state, slot.row)),
+            *(array for recent in kept for array in (recent.count, recent.rows.reshape(-1))),
+        ]
 
     def _reset(self, instrument: int) -> None:
         self._slots[instrument].reset()
+        recent = self._recent[instrument]
+        if recent is not None:
+            recent.clear()
 
     def _count(self, code: int) -> None:
         if code == kernel.LATE:

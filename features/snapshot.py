@@ -29,7 +29,7 @@ class Header(msgspec.Struct, frozen=True):
     fingerprint: str
     kernels: str
     pips: tuple[float, ...]
-    lengths: tuple[int, int, int]
+    lengths: tuple[int, ...]
     late: int = 0
     malformed: int = 0
     cold: int = 0
