@@ -13,8 +13,10 @@ from core.config import TrainingConfig
 from core.errors import BadInput
 from models.dataset import Dataset
 from models.family import Parameters, Tell
-from models.inference.heap import HEAP_FILES, HeapTrees, margins
-from models.trees import compile_trees
+from models.inference.engines import ENGINE_FILES, HEAP, NODES, engine_of
+from models.inference.heap import HeapTrees
+from models.inference.nodes import NodeTrees
+from models.trees import compile_model
 from models.weights import sample_weights
 from models.windows import Inputs
 
@@ -99,7 +101,7 @@ class BoostedParams:
 
     @property
     def tolerance(self) -> float:
-        """The heap engine is XGBoost to the bit; the rest is the logistic function."""
+        """Both engines are XGBoost to the bit; the rest is the logistic function."""
         return TOLERANCE
 
     @property
@@ -156,15 +158,20 @@ class BoostedParams:
 
 
 class BoostedModel:
-    """A fitted booster; predicts with the heap engine, so that what is tested is what serves."""
+    """A fitted booster; predicts with the engine that serves, so that this is what is tested."""
 
     def __init__(self, booster: xgboost.Booster) -> None:
         self._booster = booster
 
     @cached_property
-    def heap(self) -> HeapTrees:
+    def compiled(self) -> HeapTrees | NodeTrees:
         """The compiled trees."""
-        return compile_trees(bytes(self._booster.save_raw("json")))
+        return compile_model(bytes(self._booster.save_raw("json")))
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that holds them."""
+        return HEAP if isinstance(self.compiled, HeapTrees) else NODES
 
     def ubjson(self) -> bytes:
         """XGBoost's own file, in UBJSON."""
@@ -186,17 +193,14 @@ class BoostedModel:
         return UBJSON_FILE
 
     def margins(self, inputs: Inputs, size: int | None = None) -> F4:
-        """Log-odds of rows float32[k, n] by the heap engine, float32[k]; of the first trees."""
-        heap = self.heap if size is None else self.heap.first(size)
-        return margins(heap, np.ascontiguousarray(inputs[:]))
+        """Log-odds of rows float32[k, n] by our engine, float32[k]; of the first trees."""
+        trees = self.compiled if size is None else self.compiled.first(size)
+        return engine_of(trees).margins(np.ascontiguousarray(inputs[:]))
 
     def write(self, folder: Path) -> None:
-        """Write XGBoost's file and the compiled heap."""
+        """Write XGBoost's file and the compiled trees."""
         (folder / UBJSON_FILE).write_bytes(self.ubjson())
-        heap = self.heap
-        base = np.array([heap.base_margin], np.float32)
-        arrays: list[np.ndarray] = [heap.codes, heap.thresholds, heap.leaves, base]
-        for name, array in zip(HEAP_FILES, arrays, strict=True):
+        for name, array in zip(ENGINE_FILES[self.engine], self.compiled.arrays(), strict=True):
             np.save(folder / name, array, allow_pickle=False)
 
     def parameters(self) -> Parameters:

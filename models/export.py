@@ -126,7 +126,7 @@ def _manifest(
         horizon_ns=dataset.horizon_ns,
         window=learner.window,
         n_features=spec.n_features,
-        files={name: manifests.file_entry(folder / name) for name in files_of(learner.family)},
+        files={name: manifests.file_entry(folder / name) for name in files_of(learned.engine)},
         metrics=result.metrics,
         calibration=result.model.calibration,
         expected_move_pips=result.model.expected_move_pips,
@@ -143,4 +143,5 @@ def _manifest(
         domain=result.model.domain,
         conformal=result.model.conformal,
         libraries=learner.libraries,
+        engine=learned.engine,
     )

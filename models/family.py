@@ -30,6 +30,11 @@ class Learned(Protocol):
         """Name of the library's own file in the artifact."""
         ...
 
+    @property
+    def engine(self) -> str:
+        """Name of the engine that serves it, of `models.inference.engines`."""
+        ...
+
     def margins(self, inputs: Inputs, size: int | None = None) -> F4:
         """Log-odds, float32[k]; those of a smaller `size` when one is given."""
         ...

@@ -50,6 +50,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     training, costs : dict
         Settings and costs that the data set and the fit were made with; `models.reproduce` needs
         them beside `parameters`.
+    engine : str
+        Which of `models.inference.engines` serves it; the library's own file is for people.
     search : str
         Name of the search that chose the settings; empty for settings as configured.
     domain, conformal : optional
@@ -85,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     conformal: Conformal | None = None
     libraries: dict[str, str] = {}
     search: str = ""
+    engine: str = "heap"
 
 
 def encode(manifest: Manifest) -> bytes:

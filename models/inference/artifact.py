@@ -12,14 +12,7 @@ from core.errors import ArtifactRefused, BadInput
 from features.spec import spec_named
 from models import manifest as manifests
 from models.domain import score_row as distance
-from models.inference.heap import (
-    HEAP_FILES,
-    MAX_DEPTH,
-    HeapTrees,
-    margins,
-    score_row,
-    score_row_by_knots,
-)
+from models.inference.engines import ENGINE_FILES, ENGINES, HEAP, Engine, probabilities
 from models.manifest import FILE_NAME, Manifest
 
 F4 = NDArray[np.float32]
@@ -27,14 +20,12 @@ F8 = NDArray[np.float64]
 
 FAMILIES = frozenset({"boosted-trees"})
 CALIBRATIONS = frozenset({"platt", "base_rate", "identity", "isotonic"})
-HEAP_DTYPES = ["int16", "float32", "float32", "float32"]
 CANARY_FILES = ("canary_rows.npy", "canary_p.npy")
-FILES = frozenset({"model.ubj", *HEAP_FILES, *CANARY_FILES})
 
 
-def files_of(_family: str) -> frozenset[str]:
-    """Files of an artifact of a family, beside the manifest."""
-    return FILES
+def files_of(engine: str = HEAP) -> frozenset[str]:
+    """Files of an artifact that an engine serves, beside the manifest."""
+    return frozenset({"model.ubj", *ENGINE_FILES[engine], *CANARY_FILES})
 
 
 MIN_CANARIES = 8
@@ -55,39 +46,24 @@ class LoadedModel:
     """
 
     __slots__ = (
-        "_calibrated_by",
         "_domain",
-        "_model",
         "_score",
+        "_terms",
         "canary_rows",
         "domain_limit",
+        "engine",
         "manifest",
-        "trees",
         "version",
     )
 
-    def __init__(self, manifest: Manifest, trees: HeapTrees, canary_rows: F4) -> None:
+    def __init__(self, manifest: Manifest, engine: Engine, canary_rows: F4) -> None:
         self.manifest = manifest
         self.version = ""
-        self.trees = trees
+        self.engine = engine
         self.canary_rows = canary_rows
-        calibration = manifest.calibration
-        self._calibrated_by: tuple[float, float] | tuple[F8, F8]
-        self._score, self._calibrated_by = (
-            (score_row_by_knots, calibration.knots())
-            if calibration.kind == "isotonic"
-            else (score_row, (calibration.slope, calibration.offset))
-        )
+        self._score, self._terms = engine.scorer(manifest.calibration)
         self._domain = None if manifest.domain is None else manifest.domain.arrays()
         self.domain_limit = np.inf if manifest.domain is None else manifest.domain.limit
-        self._model = (
-            trees.codes,
-            trees.thresholds,
-            trees.leaves,
-            trees.base_margin,
-            trees.depth,
-            trees.n_features,
-        )
 
     def predict_row(self, row: F4) -> float:
         """Calibrated p of one row.
@@ -102,8 +78,7 @@ class LoadedModel:
         ValueError, TypeError
             For another length, another type or a strided row.
         """
-        p: float = self._score(row, *self._model, *self._calibrated_by)
-        return p
+        return self._score(row, *self._terms)
 
     def domain_score(self, row: F4) -> float:
         """How far a row float32[n_features] lies outside of the training rows; 0 inside.
@@ -117,8 +92,7 @@ class LoadedModel:
 
     def predict(self, rows: F4) -> F8:
         """Calibrated p of rows float32[k, n_features], float64[k]; `predict_row` on each."""
-        raw = margins(self.trees, np.ascontiguousarray(rows, np.float32))
-        return self.manifest.calibration.apply(raw)
+        return probabilities(self.engine, rows, self.manifest.calibration)
 
     def warm(self) -> None:
         """Touch every page of the mapped arrays and the code, before the first live row."""
@@ -144,14 +118,16 @@ def load_verified(folder: Path, manifest_sha256: str) -> LoadedModel:
         compute, arrays that are no heap, canary rows that do not reproduce.
     """
     manifest = _verified_manifest(folder, manifest_sha256)
+    if manifest.engine not in ENGINES:
+        raise ArtifactRefused(f"engine {manifest.engine!r} is unknown here")
     _verify_files(folder, manifest)
     _verify_terms(manifest)
     try:
-        trees = _load_trees(folder, manifest)
+        engine = _load_engine(folder, manifest)
         canary_rows, canary_p = (_load(folder, name) for name in CANARY_FILES)
     except (ValueError, OSError, EOFError) as error:
         raise ArtifactRefused(f"{folder}: an array cannot be read: {error}") from error
-    model = LoadedModel(manifest, trees, np.array(canary_rows))
+    model = LoadedModel(manifest, engine, np.array(canary_rows))
     _verify_canaries(folder, model, canary_p)
     return model
 
@@ -171,12 +147,13 @@ def _verified_manifest(folder: Path, expected: str) -> Manifest:
 
 
 def _verify_files(folder: Path, manifest: Manifest) -> None:
-    if set(manifest.files) != FILES:
+    files = files_of(manifest.engine)
+    if set(manifest.files) != files:
         raise ArtifactRefused(
-            f"{folder}: the manifest names {sorted(manifest.files)}, not {sorted(FILES)}"
+            f"{folder}: the manifest names {sorted(manifest.files)}, not {sorted(files)}"
         )
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    extra = sorted(found - FILES - {FILE_NAME})
+    extra = sorted(found - files - {FILE_NAME})
     if extra:
         raise ArtifactRefused(f"{folder}: {extra[0]} is not in the manifest")
     for name, entry in sorted(manifest.files.items()):
@@ -237,25 +214,14 @@ def _load(folder: Path, name: str) -> np.ndarray:
     return array.view(np.ndarray)
 
 
-def _load_trees(folder: Path, manifest: Manifest) -> HeapTrees:
-    codes, thresholds, leaves, base = (_load(folder, name) for name in HEAP_FILES)
-    n_trees = len(leaves) - len(codes)
-    depth = (len(leaves) // max(n_trees, 1)).bit_length() - 1
-    sound = (
-        [str(array.dtype) for array in (codes, thresholds, leaves, base)] == HEAP_DTYPES
-        and codes.shape == thresholds.shape == (n_trees * (2**depth - 1),)
-        and leaves.shape == (n_trees * 2**depth,)
-        and base.shape == (1,)
-        and 0 <= depth <= MAX_DEPTH
-        and n_trees > 0
-        # The engine trusts these: a feature beyond the row would read foreign memory.
-        and (codes.size == 0 or (codes.min() >= 0 and codes.max() < 2 * manifest.n_features))
-        and np.isfinite(leaves).all()
-        and np.isfinite(base).all()
-    )
-    if not sound:
-        raise ArtifactRefused(f"{folder}: the arrays are no heap of {manifest.n_features} features")
-    return HeapTrees(codes, thresholds, leaves, base[0], depth, manifest.n_features)
+def _load_engine(folder: Path, manifest: Manifest) -> Engine:
+    arrays = tuple(_load(folder, name) for name in ENGINE_FILES[manifest.engine])
+    engine = ENGINES[manifest.engine](arrays, manifest.n_features)
+    if engine is None:
+        raise ArtifactRefused(
+            f"{folder}: the arrays are no {manifest.engine} of {manifest.n_features} features"
+        )
+    return engine
 
 
 def _verify_canaries(folder: Path, model: LoadedModel, expected: np.ndarray) -> None:

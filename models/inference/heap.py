@@ -56,6 +56,11 @@ class HeapTrees:
         """Number of trees."""
         return len(self.leaves) >> self.depth
 
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Arrays in the order of `HEAP_FILES`."""
+        base = np.array([self.base_margin], np.float32)
+        return self.codes, self.thresholds, self.leaves, base
+
     def first(self, trees: int) -> "HeapTrees":
         """Give the same model with its first trees only; the arrays are shared."""
         inner = trees * (2**self.depth - 1)

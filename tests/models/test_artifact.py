@@ -13,7 +13,7 @@ from core.errors import ArtifactRefused, BadInput
 from models import manifest as manifests
 from models.card import render
 from models.export import model_name, write_artifact
-from models.inference.artifact import FILES, load_verified
+from models.inference.artifact import files_of, load_verified
 from tests.models.synthetic import Made
 
 
@@ -50,11 +50,11 @@ def test_rows_of_a_read_only_block_are_scored(made: Made) -> None:
 
 def test_arrays_are_mapped_and_not_copied(made: Made) -> None:
     model = load_verified(made.folder, made.sha256)
-    assert isinstance(model.trees.leaves.base, np.memmap)
-    assert type(model.trees.leaves) is np.ndarray
+    assert isinstance(model.engine.trees.leaves.base, np.memmap)
+    assert type(model.engine.trees.leaves) is np.ndarray
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", sorted(files_of()))
 def test_a_flipped_byte_in_any_file_is_refused(made: Made, copy: Path, name: str) -> None:
     data = bytearray((copy / name).read_bytes())
     data[len(data) // 2] ^= 1
@@ -63,7 +63,7 @@ def test_a_flipped_byte_in_any_file_is_refused(made: Made, copy: Path, name: str
         load_verified(copy, made.sha256)
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", sorted(files_of()))
 def test_a_missing_or_longer_file_is_refused(made: Made, copy: Path, name: str) -> None:
     data = (copy / name).read_bytes()
     (copy / name).write_bytes(data + b"\0")
@@ -196,7 +196,7 @@ def test_export_wants_a_folder_of_its_own(made: Made, tmp_path: Path) -> None:
 
 
 def test_export_refuses_an_engine_that_differs(made: Made, tmp_path: Path) -> None:
-    trees = made.result.model.learned.heap
+    trees = made.result.model.learned.compiled
     kept = trees.leaves.copy()
     trees.leaves[:] += np.float32(1e-5)
     try:

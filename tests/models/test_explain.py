@@ -28,7 +28,7 @@ def test_the_values_of_a_row_add_up_to_what_was_decided(made: Made) -> None:
 
 
 def test_a_column_that_no_tree_splits_on_adds_nothing(made: Made) -> None:
-    heap = made.result.model.learned.heap
+    heap = made.result.model.learned.compiled
     used = {made.dataset.spec.names[k] for k in np.unique(heap.codes >> 1)}
     told = explain_row(made.folder, made.dataset.rows[0])
     assert {name for name, _, value in told.values if value != 0.0} <= used

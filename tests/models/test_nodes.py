@@ -1,16 +1,22 @@
 """The engine that walks nodes against XGBoost: any depth, categories, and walks that must end."""
 
 import logging
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xgboost
 
-from core.errors import BadInput
+from core.errors import ArtifactRefused, BadInput
+from models.export import write_artifact
+from models.inference.artifact import files_of, load_verified
 from models.inference.heap import HeapTrees
 from models.inference.heap import margins as heap_margins
 from models.inference.nodes import NodeTrees, from_arrays, margins
 from models.trees import NoHeap, compile_model, compile_nodes, compile_trees
+from tests.models.synthetic import CONFIG, make_dataset, train_on
+from tests.models.test_artifact import resealed
 from tests.models.test_heap import document, fitted, hard_rows
 
 
@@ -147,3 +153,33 @@ def test_arrays_that_a_walk_could_leave_are_no_model() -> None:
     broken(6, np.inf)
     assert from_arrays((arrays[0].astype(np.int64), *arrays[1:]), nodes.n_features) is None
     assert from_arrays((*arrays[:2], arrays[2][:-1], *arrays[3:]), nodes.n_features) is None
+
+
+def test_a_deep_model_is_trained_written_loaded_and_served(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = make_dataset(0, n=2_500)
+    with caplog.at_level(logging.WARNING):
+        result = train_on(dataset, replace(CONFIG, depth=11, min_child_weight=0.1, trees=12))
+    assert "at most 8 fit" in caplog.text
+    manifest, sha256 = write_artifact(tmp_path / "a", result, dataset, code_revision="abc")
+    assert manifest.engine == "nodes"
+    assert set(manifest.files) == files_of("nodes")
+    model = load_verified(tmp_path / "a", sha256)
+    rows = dataset.holdout().rows
+    own = result.model.learned.own_margins(rows)
+    assert equal_to_the_bit(model.engine.margins(rows), own)
+    assert np.array_equal(model.predict(rows), result.model.predict(rows))
+    assert [model.predict_row(row) for row in rows[:40]] == model.predict(rows[:40]).tolist()
+    model.warm()
+    for bad in (rows[0][:-1].copy(), rows[0].astype(np.float64), rows[:, 0]):
+        with pytest.raises((ValueError, TypeError)):
+            model.predict_row(bad)
+
+    left = np.load(tmp_path / "a" / "node_left.npy")
+    left[0] = 0
+    np.save(tmp_path / "a" / "node_left.npy", left)
+    with pytest.raises(ArtifactRefused, match="arrays are no nodes of 32 features"):
+        load_verified(tmp_path / "a", resealed(tmp_path / "a"))
+    with pytest.raises(ArtifactRefused, match="engine 'c' is unknown here"):
+        load_verified(tmp_path / "a", resealed(tmp_path / "a", engine="c"))
