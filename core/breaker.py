@@ -54,7 +54,8 @@ class Breaker:
     Attributes
     ----------
     opened, closed, probes, refused : int
-        How often it opened and closed again, probes let through, calls turned away.
+        How often it opened and closed again (a probe that fails counts as neither), probes let
+        through, calls turned away.
     """
 
     def __init__(
@@ -112,8 +113,8 @@ class Breaker:
                 return
             self._in_a_row += 1
             if self._state is BreakerState.HALF_OPEN or self._in_a_row >= self._limit:
+                self.opened += self._state is BreakerState.CLOSED
                 changed = self._move(BreakerState.OPEN, self._clock.monotonic_ns())
-                self.opened += changed
         self._tell(changed)
 
     def _probe(self) -> tuple[int, bool]:

@@ -82,7 +82,7 @@ class GuardedCache:
         self._ttl_secs = config.ttl_secs
         self._capacity = config.write_queue
         self._queue: deque[tuple[str, bytes]] = deque()
-        self._writing = 0
+        self._writing = self._told = 0
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.counts = GuardCounts()
@@ -211,9 +211,12 @@ class GuardedCache:
         raise Unavailable(f"cache store: {reason or 'no answer in time'}") from reason
 
     def _changed(self, state: BreakerState) -> None:
-        """Tell, and wake the task: it is the one that probes."""
-        level = logging.INFO if state is BreakerState.CLOSED else logging.WARNING
-        log.log(level, "cache store: breaker is %s", state.name)
+        """Tell once, drop what waits, and wake the task: it is the one that probes."""
+        if state is BreakerState.CLOSED:
+            log.warning("cache store is back")
+        elif state is BreakerState.OPEN and self.breaker.opened != self._told:
+            self._told = self.breaker.opened
+            log.warning("cache store is left alone: it failed or was too slow several times")
         if state is BreakerState.OPEN:
             self.counts.lost += len(self._queue)
             self._queue.clear()
