@@ -5,6 +5,9 @@ from collections import deque
 from collections.abc import Callable
 
 Action = Callable[[], None]
+# uvloop's timers and its clock count whole milliseconds: a shorter wait would be no wait at all,
+# and the queue would look again and again until the millisecond is over.
+TIMER_SECS = 0.001
 
 
 class DelayQueue:
@@ -16,7 +19,7 @@ class DelayQueue:
     Parameters
     ----------
     delay_secs : float
-        0 runs an action at once.
+        0 runs an action at once; anything else takes effect in steps of the timer, 1 ms.
     """
 
     def __init__(self, delay_secs: float) -> None:
@@ -45,7 +48,8 @@ class DelayQueue:
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._waiting and self._timer is None:
-            self._timer = loop.call_at(self._waiting[0][0], self._run, loop)
+            wait = self._waiting[0][0] - loop.time()
+            self._timer = loop.call_later(max(wait, TIMER_SECS), self._run, loop)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
