@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 BATCH = 256
 TIMER_SECS = 0.1
 JOURNAL_BEHIND = "journal_behind"
+# A sync waits this long for company, since each costs a hand-over to a thread and back; with the
+# sync itself (6-9 ms at the 99th percentile) a record is on the disk within about 10 ms.
+GROUP_SECS = 0.002
 
 Outcome = asyncio.Future[Submission | None]
 
@@ -61,6 +64,7 @@ class LiveLoop:
         self._outcomes: deque[Outcome | None] = deque()
         self._scheduled = False
         self._syncing: asyncio.Future[None] | None = None
+        self._gathering: asyncio.TimerHandle | None = None
         self._after_report: list[Callable[[OrderEventIn], None]] = []
         self._after_drain: list[Callable[[], None]] = []
         self._report_lost = False
@@ -157,7 +161,10 @@ class LiveLoop:
             ids.granted(end)
 
     async def settle(self) -> None:
-        """Wait for a sync that is under way."""
+        """Sync what was appended, and wait for a sync that is under way."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._sync_now()
         while self._syncing is not None:
             await asyncio.wait([self._syncing])
         self._settled = True
@@ -220,7 +227,13 @@ class LiveLoop:
     def _sync_behind(self) -> None:
         if self._settled:
             return  # closing the journal syncs what is left
-        if self._syncing is None and self._journal.healthy and self._journal.needs_sync:
+        idle = self._syncing is None and self._gathering is None
+        if idle and self._journal.healthy and self._journal.needs_sync:
+            self._gathering = self._loop.call_later(GROUP_SECS, self._sync_now)
+
+    def _sync_now(self) -> None:
+        self._gathering = None
+        if self._journal.healthy and self._syncing is None:
             self._syncing = self._loop.run_in_executor(self._disk, self._sync)
             self._syncing.add_done_callback(self._synced)
 

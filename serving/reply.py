@@ -16,8 +16,12 @@ def reply(data: Any, status: int = 200) -> Response:
     return Response(_encode(data), status, media_type="application/json")
 
 
-def platform_of(request: Request) -> Platform:
-    """Return the running platform of the application; a FastAPI dependency."""
+async def platform_of(request: Request) -> Platform:
+    """Return the running platform of the application; a FastAPI dependency.
+
+    `async` although it awaits nothing: FastAPI runs any other dependency in a thread, and the way
+    there and back would be a third of a request.
+    """
     platform: Platform = request.app.state.platform
     return platform
 

@@ -47,6 +47,8 @@ def make_server(platform: Platform, config: Config) -> Server:
         loop="uvloop",
         http="httptools",
         access_log=False,
+        proxy_headers=False,
+        ws_per_message_deflate=False,
         log_level="warning",
         timeout_graceful_shutdown=3,
     )
@@ -58,14 +60,14 @@ async def serve(config: Config) -> None:
     require_loopback(config.serving.host)
     async with open_runtime(config) as platform:
         server = make_server(platform, config)
-        _calm_interpreter()
+        calm_interpreter()
         logging.getLogger(__name__).info(
             "serving on http://%s:%d", config.serving.host, config.serving.port
         )
         await server.serve()
 
 
-def _calm_interpreter() -> None:
+def calm_interpreter() -> None:
     """Keep collections and other threads from holding up the loop.
 
     What start-up made is put out of the collector's sight; the threads of the ledger and of the

@@ -244,3 +244,31 @@ def test_ids_are_reserved_without_a_sync_on_the_loop(tmp_path: Path) -> None:
         timer.cancel()
 
     with_loop(tmp_path, work)
+
+
+def test_appends_are_synced_in_groups_and_all_of_them_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs = 0
+    sync = FileJournal.sync
+
+    def counted(journal: FileJournal) -> None:
+        nonlocal syncs
+        syncs += 1
+        sync(journal)
+
+    monkeypatch.setattr(FileJournal, "sync", counted)
+    monkeypatch.setattr("serving.live.GROUP_SECS", 60.0)
+
+    async def work(live: LiveLoop, engine: Engine, journal: FileJournal) -> None:
+        for _ in range(20):
+            journal.append(b"record")
+            live.tell(Timer(0))
+            live.drain()
+            await asyncio.sleep(0)
+        assert journal.needs_sync
+        await live.settle()
+        assert not journal.needs_sync
+        assert syncs == 1
+
+    with_loop(tmp_path, work)
