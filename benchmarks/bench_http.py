@@ -1,14 +1,15 @@
 """Decisions over HTTP and orders to acknowledgement, open loop, on a running venue and serving.
 
 Requests are due at fixed times and latency counts from the time a request was due. Beside each
-figure stands a bare TCP echo in a process of its own, driven by the same load generator.
+figure stands a bare TCP echo in a process of its own, driven by the same load generator, the timer
+of which counts whole milliseconds: about half of one is in every figure, the echo's too. The
+venue's order latency, a setting of the simulation, is 0 here. `benchmarks/bench_orders.py` has the
+order path without the HTTP door and the stream.
 """
 
 import asyncio
 import gc
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -18,24 +19,13 @@ import numpy as np
 import uvloop
 from websockets.asyncio.client import connect
 
+from benchmarks.echo import echo_server
 from tests.e2e.stack import SYMBOL, Client, platform, until, with_venue
 
 SECS = 10.0
 CONNECTIONS = 16
 # What the venue says of an order; DENIED is our own risk check, and UNKNOWN is no answer at all.
 ANSWERED = {"ACCEPTED", "PARTIALLY_FILLED", "FILLED", "CANCELED", "REJECTED"}
-ECHO = """
-import asyncio, uvloop
-async def serve(reader, writer):
-    while data := await reader.read(65536):
-        writer.write(data)
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-uvloop.run(main())
-"""
-
 Exchange = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[bool]]
 
 
@@ -175,13 +165,12 @@ def run() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         made, home = Path(folder) / "made", Path(folder) / "home"
         made.mkdir()
-        with platform(made, home, venue=with_venue(max_quotes_per_sec=50.0)) as running:
+        with platform(
+            made, home, venue=with_venue(max_quotes_per_sec=50.0, latency_ms=0.0)
+        ) as running:
             port = running.config.serving.port
-            with subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE) as control:
-                assert control.stdout is not None
-                echo_port = int(control.stdout.readline())
+            with echo_server() as echo_port:
                 results = uvloop.run(measure(port, echo_port))
-                control.kill()
             until("orders settled", running.client.settled)
             return {**results, "stages_us": stages(running.client)}
 
