@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 export TICKPATH_ROOT := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all proof check bench docs lock clean
+.PHONY: help install servers demo up test test-all proof check bench docs lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -25,6 +25,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(STAMP)
+
+servers: install  ## fetch ClickHouse, PostgreSQL and Redis from Debian for the tests, where missing
+	@$(BIN)/python -m storage.servers.packages var/servers
 
 demo: install  ## ticks to fills, the whole way, on simulated or your own data (DATA=path SYMBOL=name)
 	@$(BIN)/tickpath demo $(if $(DATA),--data $(DATA)) $(if $(SYMBOL),--symbol $(SYMBOL))

@@ -8,7 +8,6 @@ covered, so it sees each row once at any moment.
 
 import os
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.columns import QuoteColumns, concat
+from core.columns import QuoteColumns
 from core.errors import Unavailable
+from storage.sequenced import COLUMN_NAMES, Sequenced, joined
 
-COLUMN_NAMES = tuple(column.name for column in fields(QuoteColumns))
-COLUMN_TYPES = {name: "<i8" if name in ("ts", "span") else "<f8" for name in COLUMN_NAMES}
+SEQUENCE = "sequence"
+_APPEND_BITS = 32
 _SEGMENT = re.compile(r"(\d{8,})-(\d{8,})\.parquet")
 _READ_ATTEMPTS = 8
 
@@ -31,18 +31,6 @@ class Segment(NamedTuple):
     first: int
     last: int
     path: Path
-
-
-def no_quotes() -> QuoteColumns:
-    """Columns without rows."""
-    return QuoteColumns(*(np.empty(0, kind) for kind in COLUMN_TYPES.values()))
-
-
-def in_time_order(rows: QuoteColumns) -> QuoteColumns:
-    """Sort rows by stamp; equal stamps keep their order."""
-    if (rows.ts[1:] >= rows.ts[:-1]).all():
-        return rows
-    return rows[np.argsort(rows.ts, kind="stable")]
 
 
 def visible(folder: Path) -> list[Segment]:
@@ -61,8 +49,8 @@ def visible(folder: Path) -> list[Segment]:
     return visible
 
 
-def read_folder(folder: Path) -> QuoteColumns:
-    """All rows of a folder that others may be writing, in time order.
+def read_folder(folder: Path) -> Sequenced:
+    """All rows of a folder that others may be writing, by (ts, sequence).
 
     Raises
     ------
@@ -77,8 +65,8 @@ def read_folder(folder: Path) -> QuoteColumns:
     raise Unavailable(f"the segments of {folder} change faster than they can be read")
 
 
-def read_segments(segments: list[Segment]) -> QuoteColumns:
-    """Read the rows of the segments in time order.
+def read_segments(segments: list[Segment]) -> Sequenced:
+    """Read the rows of the segments by (ts, sequence).
 
     Raises
     ------
@@ -87,14 +75,15 @@ def read_segments(segments: list[Segment]) -> QuoteColumns:
     Unavailable
         When a segment cannot be read as what it should be.
     """
-    return in_time_order(concat([no_quotes(), *(_read_file(segment.path) for segment in segments)]))
+    return joined([_read_file(segment) for segment in segments])
 
 
-def write(folder: Path, first: int, last: int, rows: QuoteColumns) -> Path:
+def write(folder: Path, first: int, last: int, rows: Sequenced) -> Path:
     """Write a segment durably; it appears under its name when it is complete."""
     path = folder / f"{first:08d}-{last:08d}.parquet"
     partial = path.with_suffix(".partial")
-    table = pa.table({name: getattr(rows, name) for name in COLUMN_NAMES})
+    columns = {name: getattr(rows.columns, name) for name in COLUMN_NAMES}
+    table = pa.table({**columns, SEQUENCE: rows.sequence})
     with partial.open("wb") as file:
         pq.write_table(table, file, compression="zstd", use_dictionary=False)
         file.flush()
@@ -131,15 +120,21 @@ def _listing(folder: Path) -> list[str]:
     raise Unavailable(f"{folder} changes faster than it can be listed")
 
 
-def _read_file(path: Path) -> QuoteColumns:
+def _read_file(segment: Segment) -> Sequenced:
+    path = segment.path
     try:
         with path.open("rb") as file:
-            table = pq.read_table(file, columns=list(COLUMN_NAMES))
-        return QuoteColumns(*(table[name].to_numpy() for name in COLUMN_NAMES))
+            table = pq.read_table(file)
+        columns = QuoteColumns(*(table[name].to_numpy() for name in COLUMN_NAMES))
+        if SEQUENCE in table.column_names:
+            return Sequenced(columns, table[SEQUENCE].to_numpy())
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, KeyError) as error:
         raise Unavailable(f"segment {path} cannot be read: {error}") from error
+    # A segment of before there were sequences: the order of its append, then that of its rows.
+    first = segment.first << _APPEND_BITS
+    return Sequenced(columns, np.arange(first, first + len(columns), dtype=np.int64))
 
 
 def _sync_folder(folder: Path) -> None:

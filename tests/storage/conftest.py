@@ -15,4 +15,6 @@ def two_days() -> QuoteColumns:
     rng = np.random.default_rng(5)
     ts = START_NS + np.sort(rng.integers(0, 300, 400)) * (DAY_NS // 300)
     bid = 1.1 + 1e-5 * rng.integers(-50, 50, 400)
-    return from_ticks(ts, bid, bid + 1e-5 * rng.integers(0, 20, 400), rng.random(400))
+    return from_ticks(
+        ts, bid, bid + 1e-5 * rng.integers(0, 20, 400), rng.integers(0, 10**7, 400) / 1e6
+    )
