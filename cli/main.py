@@ -103,6 +103,43 @@ def promote(
 
 
 @app.command()
+def champion(
+    symbol: SymbolOption = "EURUSD",
+    at: Annotated[str | None, typer.Option(help="Time, UTC unless it says; now if absent.")] = None,
+) -> None:
+    """Say which version may trade, or might at a time, and why."""
+    from cli.promotion import show_champion
+
+    show_champion(symbol, at)
+
+
+@app.command()
+def rollback(
+    symbol: SymbolOption = "EURUSD",
+    version: Annotated[
+        str | None, typer.Option(help="Former champion; the last if absent.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+) -> None:
+    """Make a former champion the champion again; works with MLflow and Prefect down."""
+    from cli.promotion import run_rollback
+
+    run_rollback(symbol, version, reason)
+
+
+@app.command()
+def approve(
+    symbol: SymbolOption = "EURUSD",
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    refuse: Annotated[bool, typer.Option("--refuse", help="Say no.")] = False,
+) -> None:
+    """Answer a promotion that waits for a person (promotion.mode manual)."""
+    from cli.promotion import run_approve
+
+    run_approve(symbol, reason, refuse=refuse)
+
+
+@app.command()
 def serve() -> None:
     """Serve decisions and orders over HTTP on loopback."""
     from cli.serve import run_serve

@@ -257,6 +257,19 @@ class PrefectConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionConfig:
+    """Who lets a version trade whose gates all passed: nobody (auto) or a person (manual).
+
+    `policy` names a file of gates; empty stands for the project's own, ``registry/policy.toml``.
+    """
+
+    __pydantic_config__ = _STRICT
+    mode: Literal["auto", "manual"] = "auto"
+    approval_timeout_secs: int = 86_400
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All groups together."""
 
@@ -274,3 +287,4 @@ class Config:
     cache: CacheConfig = field(default_factory=CacheConfig)
     mlflow: MlflowConfig = field(default_factory=MlflowConfig)
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
+    promotion: PromotionConfig = field(default_factory=PromotionConfig)

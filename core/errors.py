@@ -21,6 +21,7 @@
         │   ├── IllegalTransition   an event that the transition table forbids
         │   ├── FillConflict    the same execution id with other data
         │   └── Overfill        more was filled than was ordered
+        ├── LedgerCorrupt       an entry of the promotion ledger does not verify
         └── ArtifactRefused     a model artifact that does not verify
 
 A "no" of a risk check is not an error but a value: `core.types.Refused`.
@@ -114,3 +115,7 @@ class Overfill(OrderError):
 
 class ArtifactRefused(FatalError):
     """A model artifact that does not verify: wrong hash, fingerprint, file or canary result."""
+
+
+class LedgerCorrupt(FatalError):
+    """An entry of the promotion ledger that is not what was written."""

@@ -25,6 +25,7 @@ from core.config import (
     MarketConfig,
     MlflowConfig,
     PrefectConfig,
+    PromotionConfig,
     RiskConfig,
     ServingConfig,
     StorageConfig,
@@ -83,6 +84,7 @@ class _Settings(BaseSettings):
     cache: CacheConfig = CacheConfig()
     mlflow: MlflowConfig = MlflowConfig()
     prefect: PrefectConfig = PrefectConfig()
+    promotion: PromotionConfig = PromotionConfig()
 
     @classmethod
     def settings_customise_sources(

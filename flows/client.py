@@ -121,6 +121,22 @@ class PrefectApi:
         found: list[dict[str, Any]] = self.call("POST", "/artifacts/filter", wanted)
         return found
 
+    def paused(self, flow: str, parameters: dict[str, Any]) -> str | None:
+        """Id of the newest paused run of a flow that has these parameters, or None."""
+        body = {
+            "flows": {"name": {"any_": [flow]}},
+            "flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}},
+            "sort": "EXPECTED_START_TIME_DESC",
+        }
+        for row in self.call("POST", "/flow_runs/filter", body):
+            if all(row["parameters"].get(name) == value for name, value in parameters.items()):
+                return str(row["id"])
+        return None
+
+    def resume(self, run_id: str, answer: dict[str, Any]) -> None:
+        """Answer the form of a paused run, so that it goes on."""
+        self.call("POST", f"/flow_runs/{run_id}/resume", {"run_input": answer})
+
     def set_schedules(self, name: str, schedules: list[dict[str, Any]]) -> None:
         """Replace the schedules of a deployment, e.g. ``[{"interval": 2}]`` (seconds)."""
         deployment = self.deployment(name)["id"]

@@ -1,31 +1,20 @@
-"""Judge one version and move the alias that it has earned; what flow and command line both call."""
+"""Judge one version and let it hold what it has earned; what flow and command line both call."""
 
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
 
 from core.config import Config
 from core.errors import ArtifactRefused, NotFound
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
-from features.parity import check_leaks, check_parity
-from features.spec import spec_named
-from models.inference.artifact import TOLERANCE, LoadedModel, load_verified
-from models.manifest import Manifest, model_name
-from registry.loading import RegistryReader, local_copies
-from registry.promotion import (
-    Gate,
-    Promotion,
-    canary_gate,
-    conclude,
-    leak_gate,
-    parity_gate,
-    refuse,
-    skill_gates,
-)
+from flows.judging import figures_of
+from models.inference.artifact import LoadedModel
+from models.manifest import model_name
+from registry.gates import POLICY, read_policy
+from registry.loading import RegisteredVersion
+from registry.opening import Registry, open_registry
+from registry.promotion import SOURCE_TAG, Judgement, Promotion, conclude, refuse, store_verdicts
+from registry.promotion_ledger import Entry
 from registry.registration import newest_version
 from registry.tracking import connect
-from storage.parquet import TickStore
-
-_TAPE_QUOTES = 50_000
 
 
 def promote(
@@ -33,61 +22,76 @@ def promote(
     symbol: str,
     version: str = "",
     *,
+    actor: str = "promote",
+    reason: str = "",
     instruments: InstrumentTable = DEFAULT_INSTRUMENTS,
 ) -> Promotion:
-    """Load a version as serving would, check every gate, store the verdicts, move an alias last.
-
-    Parameters
-    ----------
-    version : str
-        The newest one when empty.
+    """Judge a version and conclude at once: for mode ``auto``, or with a person's word.
 
     Raises
     ------
     NotFound
         When the symbol has no such version.
     ArtifactRefused
-        When the version cannot be loaded; no alias moves then.
+        When the version cannot be loaded; nothing moves then.
+    Conflict
+        When another promotion was first.
     Unavailable
         When MLflow does not answer.
     """
+    with open_registry(config) as registry:
+        judged = judge(config, registry, symbol, version, instruments=instruments)
+        return finish(registry, judged, actor=actor, reason=reason)
+
+
+def judge(
+    config: Config,
+    registry: Registry,
+    symbol: str,
+    version: str = "",
+    *,
+    instruments: InstrumentTable = DEFAULT_INSTRUMENTS,
+) -> Judgement:
+    """Load a version as serving would, find every gate's figure, store the verdicts on it."""
     instrument = instruments.by_symbol(symbol)
+    name = model_name(symbol)
     client = connect(config.mlflow)
-    number = version or newest_version(client, model_name(symbol))
+    number = version or newest_version(client, name)
     if number is None:
-        raise NotFound(f"there is no version of {model_name(symbol)}; train one first")
-    reader = RegistryReader(config.mlflow, local_copies(config.storage))
-    registered = reader.version(model_name(symbol), number)
+        raise NotFound(f"there is no version of {name}; train one first")
+    upon = registry.served.reconcile(name)
+    registered = registry.reader.version(name, number)
     try:
-        folder = reader.fetch(registered)
-        model = load_verified(folder, registered.manifest_sha256)
+        model, folder = registry.load(registered)
     except ArtifactRefused as error:
         refuse(client, registered, str(error))
         raise
-    expected = np.load(folder / "canary_p.npy", allow_pickle=False)
-    gates = (
-        *skill_gates(model.manifest),
-        *_tape_gates(config, model.manifest, instrument.pip),
-        canary_gate(canary_error(model, expected), TOLERANCE),
-    )
-    return conclude(client, reader, registered, gates)
+    champion = _rival(registry, upon, registered)
+    figures = figures_of(config, instrument, model, folder, champion)
+    policy = read_policy(Path(config.promotion.policy) if config.promotion.policy else POLICY)
+    gates = policy.judge(figures, against_champion=champion is not None)
+    judged = Judgement(registered, gates, upon)
+    store_verdicts(client, judged, policy.version)
+    return judged
 
 
-def canary_error(model: LoadedModel, expected: NDArray[np.float64]) -> float:
-    """Worst error in p over the canary rows, each scored alone as live rows are."""
-    scored = [model.predict_row(row) for row in model.canary_rows]
-    return float(np.max(np.abs(np.array(scored) - expected)))
+def finish(registry: Registry, judged: Judgement, *, actor: str, reason: str) -> Promotion:
+    """Smoke-test what passed, enter it into the ledger, move the alias last."""
+    if judged.passed:
+        registry.smoke_test(judged.version)
+    return conclude(registry.ledger, registry.served.show, judged, actor=actor, reason=reason)
 
 
-def _tape_gates(config: Config, manifest: Manifest, pip: float) -> tuple[Gate, Gate]:
-    """Parity and leak check on the newest quotes that the version was trained on."""
-    store = TickStore(config.storage.ticks)
-    columns = store.read(manifest.symbol, end_ns=manifest.holdout_start_ns)
-    newest = columns[slice(max(0, len(columns) - _TAPE_QUOTES), None)]
-    spec = spec_named(manifest.spec_name)
-    parity = check_parity(spec, newest, pip)
-    leaks = check_leaks(spec, newest, pip)
-    return (
-        parity_gate(parity.warm_rows, equal=parity.equal),
-        leak_gate(leaks.points, len(leaks.leaks)),
-    )
+def _rival(
+    registry: Registry, upon: Entry | None, candidate: RegisteredVersion
+) -> LoadedModel | None:
+    """Champion to beat: another version that learnt from the same tape and still loads."""
+    champion = None if upon is None else upon.standing.champion
+    if champion is None or champion.version == candidate.version:
+        return None
+    if champion.tags.get(SOURCE_TAG) != candidate.tags.get(SOURCE_TAG):
+        return None
+    try:
+        return registry.load(champion)[0]
+    except ArtifactRefused:
+        return None  # it could not serve either

@@ -1,52 +1,31 @@
-"""The gates between a registered version and the alias ``champion``.
+"""What becomes of a judged version: it is stored in the promotion ledger, then shown by an alias.
 
-A gate is a figure and a threshold, declared here and nowhere else. All verdicts are stored on the
-version; only then does an alias move, and it moves last. A failed gate is a result, not an error:
-the version may then be watched under ``bootstrap`` while there is no champion.
+A promotion is one entry of the ledger, made only if nothing was stored since the judgement began;
+the alias moves after it, last. A crash before the entry leaves the old champion, one after it the
+new one. A failed gate is a result, not an error: the version may then be watched under
+``bootstrap`` while there is no champion.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
-from mlflow import MlflowClient
 
 from core.errors import NotFound
-from models.manifest import Manifest
-from registry.loading import BOOTSTRAP, CHAMPION, RegisteredVersion, RegistryReader
+from registry.gates import Gate
+from registry.loading import BOOTSTRAP, CHAMPION, RegisteredVersion
+from registry.promotion_ledger import Action, Entry, PromotionLedger, Standing
 
-MIN_TRADES = 30
-MIN_DSR = 0.95
-MAX_LOSS = 0.5
 SOURCE_TAG = "data_source"
 
-Rule = Literal[">", ">=", "<", "<="]
-_RULES: dict[str, Callable[[float, float], bool]] = {
-    ">": lambda figure, threshold: figure > threshold,
-    ">=": lambda figure, threshold: figure >= threshold,
-    "<": lambda figure, threshold: figure < threshold,
-    "<=": lambda figure, threshold: figure <= threshold,
-}
 
+class VersionTags(Protocol):
+    """The call of `mlflow.MlflowClient` that verdicts are stored by."""
 
-class Gate(msgspec.Struct, frozen=True):
-    """One condition of promotion with what was found."""
-
-    name: str
-    meaning: str
-    figure: float
-    rule: Rule
-    threshold: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the figure satisfies the rule; one that is not finite never does."""
-        return math.isfinite(self.figure) and _RULES[self.rule](self.figure, self.threshold)
-
-    def __str__(self) -> str:
-        verdict = "pass" if self.passed else "fail"
-        return f"{verdict}: {self.figure:.6g} {self.rule} {self.threshold:.6g}"
+    def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> object:
+        """Set one tag of a version."""
+        ...
 
 
 class Promotion(msgspec.Struct, frozen=True):
@@ -57,114 +36,112 @@ class Promotion(msgspec.Struct, frozen=True):
     gates: tuple[Gate, ...]
     alias: str
     note: str
+    generation: int = 0
 
     @property
     def passed(self) -> bool:
         """Whether every gate passed."""
-        return all(gate.passed for gate in self.gates)
+        return bool(self.gates) and all(gate.passed for gate in self.gates)
 
 
-def skill_gates(manifest: Manifest) -> tuple[Gate, ...]:
-    """Gates on the walk-forward results, which are net of cost and never from the holdout."""
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Verdicts on a version, and the entry of the ledger that they were made upon."""
 
-    def figure(name: str) -> float:
-        return manifest.metrics.get(name, math.nan)
+    version: RegisteredVersion
+    gates: tuple[Gate, ...]
+    upon: Entry | None
 
-    return (
-        Gate("trades", "out-of-sample round trips", figure("trades"), ">=", MIN_TRADES),
-        Gate(
-            "net_pips_lower",
-            "95 % lower bound of mean net pips per trade",
-            figure("net_pips_per_trade_lower"),
-            ">",
-            0.0,
-        ),
-        Gate(
-            "beats_no_skill",
-            "net pips over those of the same policy without skill",
-            figure("net_pips") - figure("no_skill_net_pips"),
-            ">",
-            0.0,
-        ),
-        Gate(
-            "log_loss_ratio",
-            "log-loss over that of the base rate",
-            figure("log_loss") / (figure("base_log_loss") or math.nan),
-            "<",
-            1.0,
-        ),
-        Gate("dsr", "Deflated Sharpe Ratio for all trials", figure("dsr"), ">=", MIN_DSR),
-        # Kept for the record: among near-equal alternatives it is about one half even with skill,
-        # so it fails only where it is missing or nothing could be told apart.
-        Gate("pbo", "Probability of Backtest Overfitting", figure("pbo"), "<", 1.0),
-        Gate(
-            "loss",
-            "share of choices by one half of time that earned nothing in the other",
-            figure("loss_probability"),
-            "<",
-            MAX_LOSS,
-        ),
-    )
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed; a judgement without gates never does."""
+        return bool(self.gates) and all(gate.passed for gate in self.gates)
 
 
-def parity_gate(compared: int, *, equal: bool) -> Gate:
-    """Feature rows of the stream against those of the batch; nothing compared fails as well."""
-    figure = math.nan if compared == 0 else float(not equal)
-    return Gate(
-        "parity", f"1 if stream and batch differ in any of {compared} rows", figure, "<=", 0.0
-    )
-
-
-def leak_gate(tried: int, leaks: int) -> Gate:
-    """Feature rows that moved when only the future was changed; nothing tried fails as well."""
-    figure = math.nan if tried == 0 else float(leaks)
-    return Gate("no_leak", f"rows moved by the future, of {tried} tried", figure, "<=", 0.0)
-
-
-def canary_gate(worst: float, tolerance: float) -> Gate:
-    """Largest error on the canary rows of the version as loaded back from the registry."""
-    return Gate("canary", "worst error in p of the loaded version", worst, "<=", tolerance)
-
-
-def refuse(client: MlflowClient, version: RegisteredVersion, why: str) -> None:
+def refuse(tags: VersionTags, version: RegisteredVersion, why: str) -> None:
     """Note that a version could not even be loaded; no alias moves."""
-    client.set_model_version_tag(version.model, version.version, "gate.canary", f"fail: {why}")
-    client.set_model_version_tag(version.model, version.version, "gates", "failed")
+    tags.set_model_version_tag(version.model, version.version, "gate.canary", f"fail: {why}")
+    tags.set_model_version_tag(version.model, version.version, "gates", "failed")
+
+
+def store_verdicts(tags: VersionTags, judged: Judgement, policy_version: str) -> None:
+    """Store every verdict, then their sum, on the version."""
+    version = judged.version
+    for gate in judged.gates:
+        tags.set_model_version_tag(version.model, version.version, f"gate.{gate.name}", str(gate))
+    word = "passed" if judged.passed else "failed"
+    tags.set_model_version_tag(version.model, version.version, "gate_policy", policy_version)
+    tags.set_model_version_tag(version.model, version.version, "gates", word)
 
 
 def conclude(
-    client: MlflowClient,
-    reader: RegistryReader,
-    version: RegisteredVersion,
-    gates: Sequence[Gate],
+    ledger: PromotionLedger,
+    show: Callable[[Entry], None],
+    judged: Judgement,
+    *,
+    actor: str,
+    reason: str,
 ) -> Promotion:
-    """Store the verdicts on the version, then move the alias that it has earned."""
-    model, number = version.model, version.version
-    for gate in gates:
-        client.set_model_version_tag(model, number, f"gate.{gate.name}", str(gate))
-    passed = all(gate.passed for gate in gates)
-    client.set_model_version_tag(model, number, "gates", "passed" if passed else "failed")
-    if passed:
-        client.set_registered_model_alias(model, CHAMPION, number)
-        return Promotion(model, number, tuple(gates), CHAMPION, "every gate passed")
-    alias, note = _without_champion(client, reader, version)
-    return Promotion(model, number, tuple(gates), alias, note)
+    """Enter what the version has earned into the ledger, then show it.
+
+    Parameters
+    ----------
+    show : callable
+        Moves the aliases to what an entry says; called last.
+    actor, reason : str
+        Who let it happen, and why.
+
+    Raises
+    ------
+    Conflict
+        When another promotion was first.
+    """
+    action, standing, note = _earned(judged)
+    version = judged.version
+    if judged.upon is not None and action == "promote" and standing == judged.upon.standing:
+        return _result(judged, judged.upon, CHAMPION, "it is champion already")
+    entry = ledger.append(
+        judged.upon,
+        model=version.model,
+        action=action,
+        actor=actor,
+        reason=f"{reason}: {note}" if reason else note,
+        version=version.version,
+        standing=standing,
+        gates=judged.gates,
+    )
+    if action != "refuse":
+        show(entry)
+    return _result(judged, entry, _alias(action), note)
 
 
-def _without_champion(
-    client: MlflowClient, reader: RegistryReader, version: RegisteredVersion
-) -> tuple[str, str]:
-    champion = _champion(reader, version.model)
-    if champion is not None and _keeps_alias(champion, version):
-        return "", f"a gate failed; version {champion.version} stays champion"
-    client.set_registered_model_alias(version.model, BOOTSTRAP, version.version)
+def _result(judged: Judgement, entry: Entry, alias: str, note: str) -> Promotion:
+    version = judged.version
+    return Promotion(version.model, version.version, judged.gates, alias, note, entry.generation)
+
+
+def _alias(action: Action) -> str:
+    return {"promote": CHAMPION, "bootstrap": BOOTSTRAP, "demote": BOOTSTRAP}.get(action, "")
+
+
+def _earned(judged: Judgement) -> tuple[Action, Standing, str]:
+    version = judged.version
+    now = judged.upon.standing if judged.upon is not None else Standing()
+    if judged.passed:
+        kept = None if _same_version(now.bootstrap, version) else now.bootstrap
+        promoted = Standing(champion=_named(version, CHAMPION), bootstrap=kept)
+        return "promote", promoted, "every gate passed"
+    champion = now.champion
+    if champion is not None and _survives(champion, version):
+        return "refuse", now, f"a gate failed; version {champion.version} stays champion"
+    watched = Standing(champion=None, bootstrap=_named(version, BOOTSTRAP))
     if champion is None:
-        return BOOTSTRAP, "a gate failed and there is no champion: it may be watched, not traded"
-    client.delete_registered_model_alias(version.model, CHAMPION)
-    return BOOTSTRAP, f"a gate failed; version {champion.version} is champion no more"
+        note = "a gate failed and there is no champion: it may be watched, not traded"
+        return "bootstrap", watched, note
+    return "demote", watched, f"a gate failed; version {champion.version} is champion no more"
 
 
-def _keeps_alias(champion: RegisteredVersion, failed: RegisteredVersion) -> bool:
+def _survives(champion: RegisteredVersion, failed: RegisteredVersion) -> bool:
     """Tell whether a champion survives the failure of a version.
 
     Not its own failure; and what was learnt on one tape is no licence to trade another that goes
@@ -174,8 +151,94 @@ def _keeps_alias(champion: RegisteredVersion, failed: RegisteredVersion) -> bool
     return same_tape and champion.version != failed.version
 
 
-def _champion(reader: RegistryReader, model: str) -> RegisteredVersion | None:
-    try:
-        return reader.resolve(model, CHAMPION)
-    except NotFound:
-        return None
+def _same_version(one: RegisteredVersion | None, other: RegisteredVersion) -> bool:
+    return one is not None and (one.version, one.manifest_sha256) == (
+        other.version,
+        other.manifest_sha256,
+    )
+
+
+def _named(version: RegisteredVersion, alias: str) -> RegisteredVersion:
+    kept = {SOURCE_TAG: version.tags[SOURCE_TAG]} if SOURCE_TAG in version.tags else {}
+    return msgspec.structs.replace(version, alias=alias, tags=kept)
+
+
+def earlier_champion(history: Sequence[Entry], version: str = "") -> RegisteredVersion:
+    """Return the champion that a roll-back goes to.
+
+    Parameters
+    ----------
+    version : str
+        A former champion by number; when empty the one before the present, and before that one
+        when it was rolled back to itself.
+
+    Raises
+    ------
+    NotFound
+        When there is none.
+    """
+    past: list[RegisteredVersion] = []
+    for entry in history:
+        champion = entry.standing.champion
+        if champion is None:
+            continue
+        if entry.action == "roll back":
+            while past and not _same_version(past[-1], champion):
+                past.pop()
+        if not past or not _same_version(past[-1], champion):
+            past.append(champion)
+    if version:
+        former = [e.standing.champion for e in history if e.standing.champion is not None]
+        past = [champion for champion in former if champion.version == version]
+    else:
+        past = past[:-1]
+    if not past:
+        raise NotFound(
+            f"version {version} was never champion" if version else "there was no champion before"
+        )
+    return past[-1]
+
+
+def roll_back(
+    ledger: PromotionLedger,
+    show: Callable[[Entry], None],
+    check: Callable[[RegisteredVersion], None],
+    model: str,
+    *,
+    actor: str,
+    reason: str,
+    version: str = "",
+) -> Entry:
+    """Make a former champion the champion again; needs neither registry nor flows.
+
+    Parameters
+    ----------
+    check : callable
+        Loads and verifies the version as serving would; raises when it will not do.
+
+    Raises
+    ------
+    NotFound
+        When there is no such champion.
+    ArtifactRefused, Unavailable
+        From `check`; nothing changes then.
+    Conflict
+        When something else was stored meanwhile.
+    """
+    history = ledger.history(model)
+    if not history:
+        raise NotFound(f"{model} was never promoted")
+    target = earlier_champion(history, version)
+    check(target)
+    newest = history[-1]
+    entry = ledger.append(
+        newest,
+        model=model,
+        action="roll back",
+        actor=actor,
+        reason=reason,
+        version=target.version,
+        standing=Standing(champion=target, bootstrap=newest.standing.bootstrap),
+    )
+    show(entry)
+    return entry

@@ -18,7 +18,8 @@ from fix.transport import Backoff
 from market.fix_feed import FixFeed
 from models.inference.artifact import LoadedModel
 from models.pool import ModelPool
-from registry.loading import RegisteredVersion, RegistryReader
+from registry.loading import RegisteredVersion
+from registry.opening import join
 from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.homes import Homes, homes_of
@@ -148,7 +149,7 @@ async def open_runtime(
         hub = Hub(config.serving.stream_queue)
         outlets = Outlets(instruments, hub, stores.writer, account.marks, clock)
         engine.subscribe(outlets.hear)
-        watch = _watch(config, stores.homes, registry, scoring.models)
+        watch = _watch(config, stores, registry, scoring.models)
         await watch.restore()
         await watch.poll()
         care = JournalCare(stores.journal, engine, config.trading.snapshot_records)
@@ -230,9 +231,11 @@ def _engine(
     )
 
 
-def _watch(config: Config, homes: Homes, registry: Registry | None, models: Models) -> ModelWatch:
-    reader = registry or RegistryReader(config.mlflow, homes.models)
-    return ModelWatch(reader, homes.models, _symbols(config), models.swap)
+def _watch(
+    config: Config, stores: _Stores, registry: Registry | None, models: Models
+) -> ModelWatch:
+    served = registry or join(config, stores.ledger).served
+    return ModelWatch(served, stores.homes.models, _symbols(config), models.swap)
 
 
 def _decider(

@@ -64,8 +64,18 @@ CREATE INDEX decisions_by_time ON decisions (ts_decide);
 CREATE INDEX orders_by_time ON orders (created_ns);
 CREATE INDEX fills_by_order ON fills (client_order_id)
 """
+_PROMOTIONS = """
+CREATE TABLE promotions (
+  model TEXT NOT NULL, generation INTEGER NOT NULL, payload BLOB NOT NULL, link BLOB NOT NULL,
+  PRIMARY KEY (model, generation)
+) STRICT
+"""
+_PROJECTIONS = """
+CREATE TABLE projections (model TEXT PRIMARY KEY, generation INTEGER NOT NULL) STRICT
+"""
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (_SCENARIOS, _DECISIONS, _ORDERS, _FILLS, *_INDEXES.split(";")),
+    (_PROMOTIONS, _PROJECTIONS),
 )
 """Statements by schema version; a ledger is brought forward from its own version at opening."""
 
@@ -114,8 +124,13 @@ class Ledger:
             self._connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         """Everything inside is stored, or nothing when it raises.
+
+        Parameters
+        ----------
+        durable : bool
+            Sync before returning, for the few rows that nothing else could bring back.
 
         Raises
         ------
@@ -124,6 +139,8 @@ class Ledger:
         """
         with self._lock:
             try:
+                if durable:
+                    self._connection.execute("PRAGMA synchronous=FULL")
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 raise Unavailable(f"ledger: {error}") from error
@@ -132,7 +149,10 @@ class Ledger:
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+            else:
+                self._connection.execute("COMMIT")
+            finally:
+                self._connection.execute("PRAGMA synchronous=NORMAL")
 
     def replace_scenarios(self, rows: Iterable[Record], *, account: str | None = None) -> int:
         """Put `rows` in place of all scenarios (of one account when given), in one transaction."""
@@ -145,7 +165,7 @@ class Ledger:
 
     def scenarios(self, account: str | None = None) -> list[Row]:
         """Rows of the table `scenarios`, by account, symbol, side and size."""
-        return self._select(
+        return self.select(
             "SELECT * FROM scenarios WHERE account = coalesce(?, account)"
             " ORDER BY account, symbol, side, steps",
             account,
@@ -165,7 +185,7 @@ class Ledger:
 
     def decisions(self, *, symbol: str | None = None, limit: int = 1_000) -> list[Decision]:
         """Newest decisions first."""
-        rows = self._select(
+        rows = self.select(
             "SELECT * FROM decisions WHERE symbol = coalesce(?, symbol)"
             " ORDER BY ts_decide DESC, rowid DESC LIMIT ?",
             symbol,
@@ -179,7 +199,7 @@ class Ledger:
 
     def orders(self, *, account: str | None = None, limit: int = 1_000) -> list[Order]:
         """Newest orders first."""
-        rows = self._select(
+        rows = self.select(
             "SELECT * FROM orders WHERE account = coalesce(?, account)"
             " ORDER BY created_ns DESC, rowid DESC LIMIT ?",
             account,
@@ -189,7 +209,7 @@ class Ledger:
 
     def fills(self, *, client_order_id: str | None = None) -> list[Fill]:
         """Return fills in time order, of one order when given."""
-        rows = self._select(
+        rows = self.select(
             "SELECT * FROM fills WHERE client_order_id = coalesce(?, client_order_id)"
             " ORDER BY ts_event, rowid",
             client_order_id,
@@ -200,7 +220,8 @@ class Ledger:
         with self.transaction() as connection:
             return _insert(connection, verb, table, rows)
 
-    def _select(self, query: str, *values: object) -> list[Row]:
+    def select(self, query: str, *values: object) -> list[Row]:
+        """Rows of a query; values go in as parameters, never into the text."""
         with self._lock:
             return [dict(row) for row in self._connection.execute(query, values)]
 

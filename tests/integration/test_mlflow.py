@@ -9,8 +9,10 @@ from mlflow import MlflowClient
 
 from core.config import Config
 from core.errors import NotFound
+from registry.gates import Gate
 from registry.loading import BOOTSTRAP, CHAMPION, RegisteredVersion, RegistryReader
-from registry.promotion import Gate, conclude
+from registry.opening import open_registry
+from registry.promotion import Judgement, Promotion, conclude, store_verdicts
 from registry.registration import count_trials, find_version, newest_version, register
 from registry.tracking import connect, open_run
 from tests.registry.conftest import artifact as artifact_fixture
@@ -39,6 +41,15 @@ def _register(
         return run.id, register(client, run, folder, tags)
 
 
+def _conclude(
+    client: MlflowClient, config: Config, subject: RegisteredVersion, *gates: Gate
+) -> Promotion:
+    with open_registry(config) as registry:
+        judged = Judgement(subject, gates, registry.served.reconcile(subject.model))
+        store_verdicts(client, judged, "1")
+        return conclude(registry.ledger, registry.served.show, judged, actor="t", reason="")
+
+
 def test_experiment_run_version_and_alias_are_listed_and_the_alias_moves(
     client: MlflowClient, mlflow_server: Config, artifact: Artifact, tmp_path: Path
 ) -> None:
@@ -52,13 +63,13 @@ def test_experiment_run_version_and_alias_are_listed_and_the_alias_moves(
     run_id, first = _register(client, config, folder, "key-1")
     with pytest.raises(NotFound, match="no alias"):
         reader.resolve_serving(model)
-    assert conclude(client, reader, first, [PASS, FAIL]).alias == BOOTSTRAP
+    assert _conclude(client, config, first, PASS, FAIL).alias == BOOTSTRAP
     watched = reader.resolve_serving(model)
     assert (watched.version, watched.approved, watched.manifest_sha256) == ("1", False, first_hash)
 
     folder, second_hash = artifact(b"two", model=model, symbol="FIRST")
     _, second = _register(client, config, folder, "key-2")
-    assert conclude(client, reader, second, [PASS]).alias == CHAMPION
+    assert _conclude(client, config, second, PASS).alias == CHAMPION
     serving = reader.resolve_serving(model)
     assert (serving.version, serving.approved, serving.manifest_sha256) == ("2", True, second_hash)
     copy = reader.fetch(serving)

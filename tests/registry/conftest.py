@@ -65,6 +65,9 @@ class FakeRegistry:
     models: set[str] = field(default_factory=set)
     files: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    versions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    moves: list[tuple[str, str, str]] = field(default_factory=list)
+    away: bool = False
     port: int = 0
 
     @property
@@ -81,8 +84,23 @@ class FakeRegistry:
             "tags": [{"key": "manifest_sha256", "value": sha256}],
         }
         self.models.add("direction-EURUSD")
+        self.versions[version] = {**row, **changes}
         self.aliases["direction-EURUSD", "champion"] = {**row, **changes}
         self.files |= {f"{root}/{path.name}": path.read_bytes() for path in folder.iterdir()}
+
+    def move(self, method: str, body: dict[str, str]) -> tuple[int, bytes]:
+        """Set or delete an alias, as a client of the registry does."""
+        key = (body["name"], body["alias"])
+        if method == "DELETE":
+            del self.aliases[key]
+        else:
+            self.aliases[key] = self.versions[body["version"]]
+        self.moves.append((method, body["alias"], body.get("version", "")))
+        return 200, b"{}"
+
+    def held(self) -> dict[str, str]:
+        """Version of each alias."""
+        return {alias: row["version"] for (_, alias), row in self.aliases.items()}
 
     def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, bytes]:
         self.requests.append(path)
@@ -105,7 +123,21 @@ def fake_registry() -> Iterator[FakeRegistry]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            status, body = state.answer(parts.path, parse_qs(parts.query))
+            self.reply(*state.answer(parts.path, parse_qs(parts.query)))
+
+        def do_POST(self) -> None:
+            self.move("POST")
+
+        def do_DELETE(self) -> None:
+            self.move("DELETE")
+
+        def move(self, method: str) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.reply(*state.move(method, json.loads(body)))
+
+        def reply(self, status: int, body: bytes) -> None:
+            if state.away:
+                status, body = 503, b"{}"
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -1,162 +1,248 @@
-"""Gates: what passes, what does not, and that an alias moves last or not at all."""
+"""From verdicts to who is champion: the ledger is written first, the alias moves last."""
 
-import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.errors import NotFound
-from models.manifest import Manifest
+from core.clock import ManualClock
+from core.errors import ArtifactRefused, Conflict, LedgerCorrupt, NotFound
+from registry.gates import Gate
 from registry.loading import BOOTSTRAP, CHAMPION, RegisteredVersion
 from registry.promotion import (
-    MIN_TRADES,
-    Gate,
-    canary_gate,
+    SOURCE_TAG,
+    Judgement,
+    Promotion,
     conclude,
-    leak_gate,
-    parity_gate,
-    skill_gates,
+    earlier_champion,
+    roll_back,
+    store_verdicts,
 )
-from tests.registry.conftest import GOOD_METRICS, make_manifest
+from registry.promotion_ledger import Entry, PromotionLedger
+from storage.promotions import PromotionRows
+from storage.sqlite import Ledger
 
 PASS = Gate("fine", "always passes", 1.0, ">", 0.0)
 FAIL = Gate("poor", "never passes", 0.0, ">", 0.0)
 MODEL = "direction-EURUSD"
 
 
-def failed(manifest: Manifest) -> set[str]:
-    return {gate.name for gate in skill_gates(manifest) if not gate.passed}
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        yield opened
 
 
-def test_a_version_with_skill_after_cost_passes() -> None:
-    assert failed(make_manifest()) == set()
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1_000)
 
 
-@pytest.mark.parametrize(
-    ("metric", "value", "gate"),
-    [
-        ("trades", MIN_TRADES - 1, "trades"),
-        ("net_pips_per_trade_lower", 0.0, "net_pips_lower"),
-        ("net_pips_per_trade_lower", math.nan, "net_pips_lower"),
-        ("net_pips_per_trade_lower", math.inf, "net_pips_lower"),
-        ("no_skill_net_pips", 60.0, "beats_no_skill"),
-        ("log_loss", 0.69, "log_loss_ratio"),
-        ("base_log_loss", 0.0, "log_loss_ratio"),
-        ("dsr", 0.94, "dsr"),
-        ("pbo", 1.0, "pbo"),
-        ("loss_probability", 0.5, "loss"),
-    ],
-)
-def test_each_skill_gate_fails_alone(metric: str, value: float, gate: str) -> None:
-    assert failed(make_manifest(metrics={**GOOD_METRICS, metric: value})) == {gate}
-
-
-def test_missing_figures_fail_every_skill_gate() -> None:
-    names = {gate.name for gate in skill_gates(make_manifest())}
-    assert failed(make_manifest(metrics={})) == names
-
-
-def test_parity_leak_and_canary_pass_only_when_something_was_compared_and_agrees() -> None:
-    assert all(g.passed for g in (parity_gate(9, equal=True), leak_gate(9, 0)))
-    assert canary_gate(1e-9, 1e-7).passed
-    bad = (
-        *(parity_gate(9, equal=False), parity_gate(0, equal=True)),
-        *(leak_gate(9, 1), leak_gate(0, 0)),
-        *(canary_gate(1e-6, 1e-7), canary_gate(math.nan, 1e-7)),
-    )
-    assert not any(gate.passed for gate in bad)
-
-
-class FakeClient:
-    """Records what is written, in order, and resolves aliases from it."""
-
-    def __init__(self) -> None:
-        self.writes: list[tuple[str, ...]] = []
-        self.aliases: dict[str, RegisteredVersion] = {}
-
-    def set_model_version_tag(self, model: str, version: str, key: str, value: str) -> None:
-        self.writes.append(("tag", version, key, value))
-
-    def set_registered_model_alias(self, model: str, alias: str, version: str) -> None:
-        self.writes.append(("alias", version, alias))
-
-    def delete_registered_model_alias(self, model: str, alias: str) -> None:
-        self.writes.append(("unalias", alias))
-
-    def resolve(self, model: str, alias: str) -> RegisteredVersion:
-        if alias not in self.aliases:
-            raise NotFound(alias)
-        return self.aliases[alias]
+@pytest.fixture
+def ledger(store: Ledger, clock: ManualClock) -> PromotionLedger:
+    return PromotionLedger(PromotionRows(store), clock)
 
 
 def version(number: str, source: str = "simulator") -> RegisteredVersion:
-    tags = {"data_source": source}
-    return RegisteredVersion(MODEL, number, "mlflow-artifacts:/x", "0" * 64, tags=tags)
+    tags = {SOURCE_TAG: source}
+    sha256 = number.zfill(64)
+    return RegisteredVersion(MODEL, number, f"mlflow-artifacts:/{number}", sha256, tags=tags)
 
 
-def run(client: Any, subject: RegisteredVersion, *gates: Gate) -> tuple[str, list[tuple[str, ...]]]:
-    promotion = conclude(client, client, subject, gates)
-    assert promotion.passed == all(gate.passed for gate in gates)
-    return promotion.alias, client.writes
+class Shown(list[Entry]):
+    """Entries that the aliases were made to show."""
+
+    def __call__(self, entry: Entry) -> None:
+        self.append(entry)
 
 
-def test_the_alias_moves_after_every_verdict_is_stored() -> None:
-    alias, writes = run(FakeClient(), version("2"), PASS)
-    assert alias == CHAMPION
-    assert writes == [
-        ("tag", "2", "gate.fine", "pass: 1 > 0"),
-        ("tag", "2", "gates", "passed"),
-        ("alias", "2", CHAMPION),
+def put(
+    ledger: PromotionLedger, subject: RegisteredVersion, *gates: Gate, shown: Shown | None = None
+) -> Promotion:
+    judged = Judgement(subject, gates, ledger.last(MODEL))
+    return conclude(ledger, Shown() if shown is None else shown, judged, actor="tester", reason="")
+
+
+def champion(ledger: PromotionLedger) -> str:
+    entry = ledger.last(MODEL)
+    assert entry is not None
+    held = entry.standing.champion
+    return held.version if held else "none"
+
+
+def test_verdicts_are_stored_before_their_sum() -> None:
+    writes: list[tuple[str, ...]] = []
+
+    class Tags:
+        def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+            writes.append((name, version, key, value))
+
+    store_verdicts(Tags(), Judgement(version("2"), (PASS, FAIL), None), "7")
+    assert [write[2:] for write in writes] == [
+        ("gate.fine", "pass: 1 > 0"),
+        ("gate.poor", "fail: 0 > 0"),
+        ("gate_policy", "7"),
+        ("gates", "failed"),
     ]
 
 
-def test_a_failed_gate_bootstraps_when_there_is_no_champion() -> None:
-    alias, writes = run(FakeClient(), version("2"), PASS, FAIL)
-    assert alias == BOOTSTRAP
-    assert writes[-2:] == [("tag", "2", "gates", "failed"), ("alias", "2", BOOTSTRAP)]
-    assert ("tag", "2", "gate.poor", "fail: 0 > 0") in writes
+def test_what_passes_is_champion_and_shown_after_it_is_stored(ledger: PromotionLedger) -> None:
+    class Check(Shown):
+        def __call__(self, entry: Entry) -> None:
+            assert ledger.last(MODEL) == entry
+            super().__call__(entry)
+
+    shown = Check()
+    promoted = put(ledger, version("2"), PASS, shown=shown)
+    assert (promoted.alias, promoted.generation, promoted.passed) == (CHAMPION, 1, True)
+    assert [entry.standing.champion.version for entry in shown if entry.standing.champion] == ["2"]
 
 
-def test_a_failed_gate_moves_nothing_while_a_champion_of_the_same_tape_stands() -> None:
-    client = FakeClient()
-    client.aliases[CHAMPION] = version("1")
-    alias, writes = run(client, version("2"), FAIL)
-    assert alias == ""
-    assert {write[0] for write in writes} == {"tag"}
+def test_a_judgement_without_gates_promotes_nothing(ledger: PromotionLedger) -> None:
+    assert put(ledger, version("2")).alias == BOOTSTRAP
 
 
-@pytest.mark.parametrize("champion", [version("1", "/data/other"), version("2")])
-def test_a_champion_of_another_tape_or_that_fails_itself_stands_down(
-    champion: RegisteredVersion,
+def test_a_failed_gate_bootstraps_when_there_is_no_champion(ledger: PromotionLedger) -> None:
+    promoted = put(ledger, version("2"), PASS, FAIL)
+    assert (promoted.alias, champion(ledger)) == (BOOTSTRAP, "none")
+    assert not promoted.passed
+
+
+def test_a_failed_gate_moves_nothing_while_a_champion_of_the_same_tape_stands(
+    ledger: PromotionLedger,
 ) -> None:
-    client = FakeClient()
-    client.aliases[CHAMPION] = champion
-    alias, writes = run(client, version("2"), FAIL)
-    assert alias == BOOTSTRAP
-    assert writes[-2:] == [("alias", "2", BOOTSTRAP), ("unalias", CHAMPION)]
+    put(ledger, version("1"), PASS)
+    shown = Shown()
+    promoted = put(ledger, version("2"), FAIL, shown=shown)
+    assert (promoted.alias, champion(ledger), list(shown)) == ("", "1", [])
+    assert "version 1 stays champion" in promoted.note
+    assert [entry.action for entry in ledger.history(MODEL)] == ["promote", "refuse"]
 
 
-def test_registration_refuses_what_its_manifest_does_not_name(
-    artifact: Any, tmp_path: Path
+@pytest.mark.parametrize(("number", "source"), [("1", "simulator"), ("2", "other.csv")])
+def test_a_champion_falls_with_its_own_failure_or_another_tape(
+    ledger: PromotionLedger, number: str, source: str
 ) -> None:
-    from core.errors import ArtifactRefused
-    from registry.registration import register
-
-    folder, _ = artifact()
-    (folder / "model.pkl").write_bytes(b"code")
-    with pytest.raises(ArtifactRefused, match=r"differ in: model\.pkl"):
-        register(None, None, folder, {})  # type: ignore[arg-type]
+    put(ledger, version("1"), PASS)
+    promoted = put(ledger, version(number, source), FAIL)
+    assert (promoted.alias, champion(ledger)) == (BOOTSTRAP, "none")
+    assert "champion no more" in promoted.note
 
 
-@pytest.mark.parametrize("name", ["dsr", "pbo"])
-def test_registration_refuses_a_version_that_was_never_judged_for_luck(
-    artifact: Any, name: str
+def test_a_champion_that_passes_again_is_no_new_entry(ledger: PromotionLedger) -> None:
+    put(ledger, version("1"), PASS)
+    assert put(ledger, version("1"), PASS).note == "it is champion already"
+    assert len(ledger.history(MODEL)) == 1
+
+
+def test_of_two_promotions_upon_the_same_entry_one_wins_and_the_other_is_told(
+    ledger: PromotionLedger, store: Ledger
 ) -> None:
-    from core.errors import ArtifactRefused
-    from registry.registration import register
+    upon = ledger.last(MODEL)
+    put(ledger, version("1"), PASS)
+    late = Judgement(version("2"), (PASS,), upon)
+    with pytest.raises(Conflict, match="judge again"):
+        conclude(ledger, Shown(), late, actor="other", reason="")
+    assert champion(ledger) == "1"
+    # Also when both looked before either wrote: the table gives a number away once.
+    row = PromotionRows(store).rows(MODEL)[0]
+    with pytest.raises(Conflict, match="another promotion was first"):
+        PromotionRows(store).append(MODEL, row)
 
-    metrics = {key: value for key, value in GOOD_METRICS.items() if key != name}
-    folder, _ = artifact(metrics=metrics)
-    with pytest.raises(ArtifactRefused, match=f"direction-EURUSD comes without {name}"):
-        register(None, None, folder, {})  # type: ignore[arg-type]
+
+def test_who_was_champion_at_a_time(ledger: PromotionLedger, clock: ManualClock) -> None:
+    put(ledger, version("1"), PASS)
+    clock.set(2_000)
+    put(ledger, version("2"), PASS)
+    held = {at: ledger.champion_at(MODEL, at).version for at in (1_000, 1_999, 2_000, 9_000)}
+    assert held == {1_000: "1", 1_999: "1", 2_000: "2", 9_000: "2"}
+    with pytest.raises(NotFound, match="by then"):
+        ledger.champion_at(MODEL, 999)
+
+
+def test_time_in_the_ledger_never_runs_backwards(
+    ledger: PromotionLedger, clock: ManualClock
+) -> None:
+    put(ledger, version("1"), PASS)
+    clock.set(10)
+    put(ledger, version("2"), PASS)
+    assert [entry.at_ns for entry in ledger.history(MODEL)] == [1_000, 1_000]
+
+
+@pytest.mark.parametrize("generation", [1, 2, 3])
+@pytest.mark.parametrize("column", ["payload", "link"])
+def test_any_flipped_byte_of_any_entry_is_noticed(
+    ledger: PromotionLedger, store: Ledger, generation: int, column: str
+) -> None:
+    for number in ("1", "2", "3"):
+        put(ledger, version(number), PASS)
+    row = PromotionRows(store).rows(MODEL)[generation - 1]
+    content: bytes = getattr(row, column)
+    for place in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        _write(store, generation, column, bytes(flipped))
+        with pytest.raises(LedgerCorrupt):
+            ledger.history(MODEL)
+        if generation == 3:
+            with pytest.raises(LedgerCorrupt):
+                ledger.last(MODEL)
+    _write(store, generation, column, content)
+    assert len(ledger.history(MODEL)) == 3
+
+
+def test_a_missing_entry_is_noticed(ledger: PromotionLedger, store: Ledger) -> None:
+    for number in ("1", "2", "3"):
+        put(ledger, version(number), PASS)
+    with store.transaction() as connection:
+        connection.execute("DELETE FROM promotions WHERE generation = 2")
+    with pytest.raises(LedgerCorrupt):
+        ledger.history(MODEL)
+
+
+def _write(store: Ledger, generation: int, column: str, content: bytes) -> None:
+    statements = {
+        "payload": "UPDATE promotions SET payload = ? WHERE generation = ?",
+        "link": "UPDATE promotions SET link = ? WHERE generation = ?",
+    }
+    with store.transaction() as connection:
+        connection.execute(statements[column], (content, generation))
+
+
+def back(ledger: PromotionLedger, check: Any = lambda _: None, to: str = "") -> str:
+    made = roll_back(ledger, Shown(), check, MODEL, actor="tester", reason="worse", version=to)
+    return made.version
+
+
+def test_roll_backs_go_further_back_each_time_and_end(ledger: PromotionLedger) -> None:
+    for number in ("1", "2", "3"):
+        put(ledger, version(number), PASS)
+    assert [back(ledger), back(ledger)] == ["2", "1"]
+    with pytest.raises(NotFound, match="no champion before"):
+        back(ledger)
+    assert champion(ledger) == "1"
+    put(ledger, version("4"), PASS)
+    assert back(ledger) == "1"
+    assert back(ledger, to="3") == "3"
+    with pytest.raises(NotFound, match="never champion"):
+        back(ledger, to="9")
+
+
+def test_a_roll_back_to_what_does_not_load_changes_nothing(ledger: PromotionLedger) -> None:
+    put(ledger, version("1"), PASS)
+    put(ledger, version("2"), PASS)
+
+    def refuse(_: RegisteredVersion) -> None:
+        raise ArtifactRefused("damaged")
+
+    with pytest.raises(ArtifactRefused, match="damaged"):
+        back(ledger, refuse)
+    assert champion(ledger) == "2"
+
+
+def test_without_history_there_is_nothing_to_go_back_to(ledger: PromotionLedger) -> None:
+    with pytest.raises(NotFound, match="never promoted"):
+        back(ledger)
+    with pytest.raises(NotFound):
+        earlier_champion([])

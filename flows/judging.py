@@ -1,0 +1,136 @@
+"""The figures that the gates of a version are judged by."""
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from core.config import Config
+from core.instruments import Instrument
+from features.parity import check_leaks, check_parity
+from features.spec import spec_named
+from models.dataset import Dataset, build_dataset
+from models.evaluation import Policy, signals, trades_of
+from models.inference.artifact import LoadedModel
+from models.manifest import Manifest
+from storage.parquet import TickStore
+from trading.decision import decide
+
+_TAPE_QUOTES = 50_000
+_ROUNDS = 20
+
+Figures = dict[str, float]
+
+
+def figures_of(
+    config: Config,
+    instrument: Instrument,
+    model: LoadedModel,
+    folder: Path,
+    champion: LoadedModel | None,
+) -> Figures:
+    """Measure a version as the policy's gates name it.
+
+    Parameters
+    ----------
+    model, folder : LoadedModel, Path
+        The version as loaded back from the registry, and its files.
+    champion : LoadedModel, optional
+        The version to beat; on the same held-out rows, that neither has learnt from.
+    """
+    made = model.manifest
+    return {
+        **made.metrics,
+        **_skill(made),
+        **_tape(config, made, instrument.pip),
+        **_held_out(config, instrument, model, champion),
+        "canary_error": canary_error(model, folder),
+        "predict_p99_us": predict_p99_us(model),
+        "size_bytes": float(sum(entry.size for entry in made.files.values())),
+    }
+
+
+def _skill(made: Manifest) -> Figures:
+    def figure(name: str) -> float:
+        return made.metrics.get(name, math.nan)
+
+    return {
+        "net_pips_over_no_skill": figure("net_pips") - figure("no_skill_net_pips"),
+        "log_loss_ratio": figure("log_loss") / (figure("base_log_loss") or math.nan),
+    }
+
+
+def _tape(config: Config, made: Manifest, pip: float) -> Figures:
+    """Parity and leaks on the newest quotes that were trained on; nothing compared is nothing."""
+    columns = TickStore(config.storage.ticks).read(made.symbol, end_ns=made.holdout_start_ns)
+    newest = columns[slice(max(0, len(columns) - _TAPE_QUOTES), None)]
+    spec = spec_named(made.spec_name)
+    parity, leaks = check_parity(spec, newest, pip), check_leaks(spec, newest, pip)
+    return {
+        "parity_differs": float(not parity.equal) if parity.warm_rows else math.nan,
+        "leaks": float(len(leaks.leaks)) if leaks.points else math.nan,
+    }
+
+
+def _held_out(
+    config: Config, instrument: Instrument, model: LoadedModel, champion: LoadedModel | None
+) -> Figures:
+    rivals = [model] if champion is None else [model, champion]
+    start = max(rival.manifest.holdout_start_ns for rival in rivals)
+    rows = [_rows_from(config, instrument, rival, start) for rival in rivals]
+    found = {
+        "domain_coverage": float(np.mean(_inside(model, rows[0]))) if len(rows[0]) else math.nan
+    }
+    if champion is not None:
+        gains = [_net(config, *pair) for pair in zip(rivals, rows, strict=True)]
+        found["net_pips_over_champion"] = gains[0] - gains[1]
+    return found
+
+
+def _rows_from(config: Config, instrument: Instrument, model: LoadedModel, start: int) -> Dataset:
+    made = model.manifest
+    dataset = build_dataset(
+        TickStore(config.storage.ticks).read(made.symbol),
+        made.symbol,
+        spec_named(made.spec_name),
+        instrument.pip,
+        config.training,
+        config.costs,
+    )
+    return dataset.select(dataset.ts >= start)
+
+
+def _inside(model: LoadedModel, dataset: Dataset) -> np.ndarray:
+    scores = [model.domain_score(row) for row in dataset.rows]
+    return np.array(scores) <= model.domain_limit
+
+
+def _net(config: Config, model: LoadedModel, dataset: Dataset) -> float:
+    """Net pips of all round trips that the decision function makes; NaN without rows."""
+    if not len(dataset):
+        return math.nan
+    move = np.full(len(dataset), model.manifest.expected_move_pips)
+    policy = Policy(decide, config.costs, config.decision)
+    p = model.predict(dataset.rows)
+    acted = signals(dataset, p, move, policy, _inside(model, dataset))
+    return float(trades_of(dataset, acted).net_pips.sum())
+
+
+def canary_error(model: LoadedModel, folder: Path) -> float:
+    """Worst error in p over the canary rows, each scored alone as live rows are."""
+    expected = np.load(folder / "canary_p.npy", allow_pickle=False)
+    scored = [model.predict_row(row) for row in model.canary_rows]
+    return float(np.max(np.abs(np.array(scored) - expected)))
+
+
+def predict_p99_us(model: LoadedModel) -> float:
+    """99th percentile of one prediction over the canary rows, warm, in microseconds."""
+    model.warm()
+    taken = []
+    for _ in range(_ROUNDS):
+        for row in model.canary_rows:
+            start = time.perf_counter_ns()
+            model.predict_row(row)
+            taken.append(time.perf_counter_ns() - start)
+    return float(np.quantile(taken, 0.99)) / 1e3
