@@ -24,6 +24,14 @@ class Registry:
     reader: RegistryReader
     served: Served
 
+    def resolve_serving(self, model: str) -> RegisteredVersion:
+        """Return the version that serves a model; raises NotFound or Unavailable."""
+        return self.served.resolve_serving(model)
+
+    def fetch(self, version: RegisteredVersion) -> Path:
+        """Return the verified local folder of a version, downloading it unless it is there."""
+        return self.reader.fetch(version)
+
     def roll_back(self, model: str, *, actor: str, reason: str, version: str = "") -> Entry:
         """Make a former champion, the last one if none is named, the champion again.
 
@@ -54,7 +62,7 @@ class Registry:
 
     def load(self, version: RegisteredVersion) -> tuple[LoadedModel, Path]:
         """Fetch and verify a version as serving does."""
-        folder = self.reader.fetch(version)
+        folder = self.fetch(version)
         return load_verified(folder, version.manifest_sha256), folder
 
 
@@ -62,7 +70,7 @@ def join(config: Config, ledger: Ledger) -> Registry:
     """Join an open ledger with the registry."""
     promotions = PromotionLedger(PromotionRows(ledger))
     reader = RegistryReader(config.mlflow, local_copies(config.storage))
-    served = Served(promotions, Aliases(config.mlflow, reader), reader)
+    served = Served(promotions, Aliases(config.mlflow, reader))
     return Registry(promotions, reader, served)
 
 

@@ -8,11 +8,10 @@ other one is moved back. Both are told.
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from core.errors import Conflict, NotFound, Unavailable
-from registry.loading import BOOTSTRAP, CHAMPION, RegisteredVersion, RegistryReader
+from registry.loading import BOOTSTRAP, CHAMPION, RegisteredVersion
 from registry.promotion_ledger import Entry, PromotionLedger, Standing
 
 log = logging.getLogger(__name__)
@@ -42,8 +41,6 @@ class Served:
         The truth.
     aliases : AliasPort
         The registry's view of it.
-    reader : RegistryReader
-        Fetches versions.
     alert : callable
         Told one sentence about every alias that was moved by hand.
     """
@@ -52,12 +49,10 @@ class Served:
         self,
         ledger: PromotionLedger,
         aliases: AliasPort,
-        reader: RegistryReader,
         alert: Callable[[str], None] = log.error,
     ) -> None:
         self._ledger = ledger
         self._aliases = aliases
-        self._reader = reader
         self._alert = alert
 
     def resolve_serving(self, model: str) -> RegisteredVersion:
@@ -75,10 +70,6 @@ class Served:
         if version is None:
             raise NotFound(f"no version of {model!r} serves")
         return version
-
-    def fetch(self, version: RegisteredVersion) -> Path:
-        """Return the verified local folder of a version."""
-        return self._reader.fetch(version)
 
     def reconcile(self, model: str) -> Entry | None:
         """Make ledger and aliases agree where the registry answers; return what holds."""

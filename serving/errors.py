@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from core.errors import (
     AppError,
+    ArtifactRefused,
     BadInput,
     Conflict,
     FatalError,
@@ -46,6 +47,7 @@ STATUS: dict[type[AppError], int] = {
     BadInput: 422,
     NotFound: 404,
     Conflict: 409,
+    ArtifactRefused: 409,  # what was asked for cannot be served; what serves goes on
     Unavailable: 503,
     RecoverableError: 503,
     FatalError: 500,

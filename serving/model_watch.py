@@ -32,6 +32,10 @@ class Registry(Protocol):
         """Return the verified local folder of a version, downloading it unless it is there."""
         ...
 
+    def roll_back(self, model: str, *, actor: str, reason: str, version: str = "") -> object:
+        """Make a former champion the champion again; raises NotFound, Conflict, Unavailable."""
+        ...
+
 
 Swap = Callable[[str, LoadedModel, RegisteredVersion], Awaitable[object]]
 ABSENT_EVERY = 3
@@ -116,6 +120,25 @@ class ModelWatch:
                 return
             except (AppError, OSError) as error:
                 self._refuse(symbol, str(error))
+
+    async def roll_back(self, symbol: str, version: str, actor: str, reason: str) -> None:
+        """Make a former champion serve `symbol` again; it has been swapped in on return.
+
+        Raises
+        ------
+        NotFound
+            When there was no such champion.
+        ArtifactRefused, Unavailable, Conflict
+            When it does not load, or something else was first; nothing changes then.
+        """
+        await asyncio.to_thread(
+            self._registry.roll_back,
+            model_name(symbol),
+            actor=actor,
+            reason=reason,
+            version=version,
+        )
+        await self._poll_symbol(symbol)
 
     async def _poll_symbol(self, symbol: str) -> None:
         version = await asyncio.to_thread(self._registry.resolve_serving, model_name(symbol))

@@ -168,6 +168,18 @@ class Platform(Protocol):
         """Versions that serve now."""
         ...
 
+    async def roll_back(self, symbol: str, version: str, reason: str) -> ModelView:
+        """Make a former champion, the last one when `version` is empty, serve `symbol` again.
+
+        Raises
+        ------
+        UnknownInstrument, NotFound
+            When there is no such symbol, or no such champion.
+        ArtifactRefused, Unavailable, Conflict
+            When it does not load, or something else was first; nothing changes then.
+        """
+        ...
+
     def trading_state(self) -> StateView:
         """Show what the engine may do now."""
         ...

@@ -217,6 +217,15 @@ class Runtime:
         """Versions that serve now."""
         return [view for row in self._instruments if (view := self._model(row))]
 
+    async def roll_back(self, symbol: str, version: str, reason: str) -> ModelView:
+        """Make a former champion serve again; see `serving.ports.Platform`."""
+        terms = self._instruments.by_symbol(symbol)
+        await self.watch.roll_back(terms.symbol, version, "api", reason)
+        view = self._model(terms)
+        if view is None:
+            raise Unavailable(f"{symbol} has no model that loads")
+        return view
+
     def _model(self, terms: Instrument) -> ModelView | None:
         model = self._pool.current(terms.id)
         served = self.watch.serving.get(terms.symbol)

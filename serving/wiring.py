@@ -234,8 +234,9 @@ def _engine(
 def _watch(
     config: Config, stores: _Stores, registry: Registry | None, models: Models
 ) -> ModelWatch:
-    served = registry or join(config, stores.ledger).served
-    return ModelWatch(served, stores.homes.models, _symbols(config), models.swap)
+    return ModelWatch(
+        registry or join(config, stores.ledger), stores.homes.models, _symbols(config), models.swap
+    )
 
 
 def _decider(

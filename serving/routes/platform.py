@@ -24,10 +24,24 @@ class StateBody(BaseModel):
     scope: str = Field(default="global", max_length=64)
 
 
+class RollBackBody(BaseModel):
+    """Why, and to which former champion; to the last one when `version` is empty."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(min_length=1, max_length=200)
+    version: str = Field(default="", max_length=20, pattern="^[0-9]*$")
+
+
 @router.get("/models", tags=["models"], responses=answers(list[ModelView]))
 async def models(platform: Running) -> Response:
     """Which version serves each symbol."""
     return reply(platform.models())
+
+
+@router.post("/models/{symbol}/rollback", tags=["models"], responses=answers(ModelView))
+async def roll_back(symbol: str, body: RollBackBody, platform: Running) -> Response:
+    """Make a former champion serve again; works with MLflow and Prefect down."""
+    return reply(await platform.roll_back(symbol, body.version, body.reason))
 
 
 @router.get("/positions", tags=["trading"], responses=answers(PositionsView))

@@ -61,7 +61,21 @@ def test_a_service_that_is_away_is_told_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "name", ["demo", "up", "ingest", "train", "promote", "serve", "venue", "backtest", "doctor"]
+    "name",
+    [
+        "demo",
+        "up",
+        "ingest",
+        "train",
+        "promote",
+        "champion",
+        "rollback",
+        "approve",
+        "serve",
+        "venue",
+        "backtest",
+        "doctor",
+    ],
 )
 def test_every_command_has_help_without_heavy_imports(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str

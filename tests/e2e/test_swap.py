@@ -49,6 +49,9 @@ class FakeRegistry:
     def fetch(self, version: RegisteredVersion) -> Path:
         return self._home / "models" / version.model / version.version
 
+    def roll_back(self, model: str, *, actor: str, reason: str, version: str = "") -> object:
+        raise NotFound(f"no history of {model}")
+
 
 @pytest.mark.timeout(120)
 def test_alias_moves_while_requests_run(made: Path, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def promote(config: Config, model: str, version: str, wait: str | None, step: St
     with Ledger(config.storage.ledger) as store:
         ledger = PromotionLedger(SteppedRows(store, step))
         reader = RegistryReader(config.mlflow, local_copies(config.storage))
-        served = Served(ledger, SteppedAliases(config.mlflow, reader, step), reader)
+        served = Served(ledger, SteppedAliases(config.mlflow, reader, step))
         registry = Registry(ledger, reader, served)
         upon = served.reconcile(model)
         judged = Judgement(reader.version(model, version), GATES, upon)

@@ -70,7 +70,7 @@ class Service:
         self.registry = join(config, self._store)
         self.polls: list[str] = []
         self.watch = ModelWatch(
-            self.registry.served, config.storage.home / "served", (symbol,), self._swap
+            self.registry, config.storage.home / "served", (symbol,), self._swap
         )
         self._symbol = symbol
 

@@ -30,7 +30,7 @@ class Stage:
         self.ledger = PromotionLedger(rows)
         reader = RegistryReader(registry.config, home, timeout_secs=1.0)
         aliases = Aliases(registry.config, reader, timeout=1.0)
-        self.served = Served(self.ledger, aliases, reader, self.alerts.append)
+        self.served = Served(self.ledger, aliases, self.alerts.append)
 
     def version(self, number: str) -> RegisteredVersion:
         row = self.registry.versions[number]

@@ -141,6 +141,13 @@ class StubPlatform:
     def models(self) -> list[ModelView]:
         return []
 
+    async def roll_back(self, symbol: str, version: str, reason: str) -> ModelView:
+        DEFAULT_INSTRUMENTS.by_symbol(symbol)
+        if version == "9":
+            raise NotFound("version 9 was never champion")
+        self.version = version or "1"
+        return ModelView(symbol, "m", self.version, "champion", True, "bar", 60.0, "f", 1, {})
+
     def trading_state(self) -> StateView:
         return StateView(self.state, "")
 

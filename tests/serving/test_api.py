@@ -312,3 +312,25 @@ def test_the_document_describes_both_doors(client: TestClient) -> None:
         assert all(f'"{name}"' in history for name in ("ts", "bid", "ask", "span_ns"))
         assert "$ref" not in history
         assert paths[path]["post"]["responses"]["200"]
+
+
+def test_a_roll_back_answers_with_what_serves_then(client: TestClient) -> None:
+    answer = client.post("/v1/models/EURUSD/rollback", json={"reason": "loses", "version": "2"})
+    assert (answer.status_code, answer.json()["version"]) == (200, "2")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("EURUSD", {}, 422),
+        ("EURUSD", {"reason": ""}, 422),
+        ("EURUSD", {"reason": "x", "version": "two"}, 422),
+        ("EURUSD", {"reason": "x", "version": "9"}, 404),
+        ("NOPE", {"reason": "x"}, 422),
+    ],
+)
+def test_an_odd_roll_back_is_refused(
+    client: TestClient, path: str, body: dict[str, str], status: int
+) -> None:
+    answer = client.post(f"/v1/models/{path}/rollback", json=body)
+    assert problem_of(answer)["status"] == status

@@ -24,6 +24,9 @@ class Registry:
     def fetch(self, version: RegisteredVersion) -> Path:
         raise NotFound("nothing to fetch")
 
+    def roll_back(self, model: str, *, actor: str, reason: str, version: str = "") -> object:
+        raise NotFound(f"no {model}")
+
 
 async def swap(*_: object) -> None:
     raise AssertionError("nothing is to be swapped")
