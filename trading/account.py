@@ -146,6 +146,7 @@ class Account:
 
     def restored(self) -> None:
         """Reserve what is open and remember what was sent, once all changes are in."""
+        self.book.restored()
         for order in self.book.open_orders():
             self.portfolio.reserve(order)
         self.risk.remember_all(self.book.orders())

@@ -1,7 +1,8 @@
 """What a snapshot holds of an account: the orders and executions since the last, the rest whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
@@ -9,6 +10,7 @@ from core.types import Fill, Order, Refused, TradingState
 from trading.positions import Position
 
 CHUNK = 256
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class PortfolioState(msgspec.Struct, frozen=True):
@@ -50,8 +52,26 @@ class Changes(msgspec.Struct, frozen=True):
     small: Small | None = None
 
 
+def _columns_of(row: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    fields = [(field.name, list[field.type]) for field in msgspec.structs.fields(row)]  # type: ignore[name-defined]
+    return msgspec.defstruct(f"{row.__name__}Columns", fields, array_like=True)
+
+
+# By column: a start reads hundreds of thousands of them, and their names once is enough.
+_ORDERS, _FILLS = _columns_of(Order), _columns_of(Fill)
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    """`Changes` as they are written."""
+
+    orders: _ORDERS  # type: ignore[valid-type]
+    refusals: dict[str, Refused]
+    fills: _FILLS  # type: ignore[valid-type]
+    small: Small | None
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Changes] = msgspec.msgpack.Decoder(Changes)
+_decoder: msgspec.msgpack.Decoder[_Stored] = msgspec.msgpack.Decoder(_Stored)
 
 
 def chunks(changes: Changes) -> Iterator[bytes]:
@@ -73,10 +93,23 @@ def read(part: bytes) -> Iterator[Changes]:
     while offset < len(part):
         size = int.from_bytes(view[offset : offset + 4], "little")
         offset += 4
-        yield _decoder.decode(view[offset : offset + size])
+        found = _decoder.decode(view[offset : offset + size])
+        yield Changes(
+            _rows(Order, found.orders), found.refusals, _rows(Fill, found.fills), found.small
+        )
         offset += size
 
 
 def _frame(changes: Changes) -> bytes:
-    body = _encoder.encode(changes)
+    orders, fills = _columns(_ORDERS, changes.orders), _columns(_FILLS, changes.fills)
+    body = _encoder.encode(_Stored(orders, changes.refusals, fills, changes.small))
     return len(body).to_bytes(4, "little") + body
+
+
+def _columns(kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> msgspec.Struct:
+    names = kind.__struct_fields__
+    return kind(*([getattr(row, name) for row in rows] for name in names))
+
+
+def _rows(kind: type[Row], columns: msgspec.Struct) -> list[Row]:
+    return list(map(kind, *msgspec.structs.astuple(columns)))

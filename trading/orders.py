@@ -232,13 +232,16 @@ class OrderBook:
         return [self._orders[name] for name in touched], fills
 
     def restore(self, orders: Iterable[Order], fills: Iterable[Fill]) -> None:
-        """Take over what earlier `take_changes` gave, in their order."""
-        for order in orders:
-            name = order.client_order_id
-            self._orders[name] = order
-            self._keys[(order.account, order.key, order.strategy == MODEL_STRATEGY)] = name
-            self._count(order)
+        """Take over what earlier `take_changes` gave, in their order; `restored` ends it."""
+        self._orders.update((order.client_order_id, order) for order in orders)
         self._fills.update(((fill.venue, fill.exec_id), fill) for fill in fills)
+
+    def restored(self) -> None:
+        """Find the keys and the open ones among the orders that were taken over."""
+        for name, order in self._orders.items():
+            self._keys[order.account, order.key, order.strategy == MODEL_STRATEGY] = name
+            if order.status not in TERMINAL:
+                self._count(order)
 
     def _hold(self, order: Order) -> None:
         self._orders[order.client_order_id] = order
