@@ -24,7 +24,7 @@ from core.columns import QuoteColumns
 from core.config import CacheConfig
 from core.instruments import DEFAULT_INSTRUMENTS
 from features.batch import compute
-from features.cache import FeatureRow, RecentRows, RowCache, encode_row, history_key
+from features.cache import FeatureRow, KeptRows, RowCache, encode_row, history_key
 from features.on_demand import OnDemandRows
 from features.spec import spec_named
 from market.simulator import simulate
@@ -87,11 +87,11 @@ def first_level() -> dict[str, object]:
     keys = [
         f"tickpath:0123456789abcd:{SPEC.fingerprint}:EURUSD@0.0001:400:{i:032x}" for i in range(600)
     ]
-    recent, bare = RecentRows(1_000), {key: row_of(i) for i, key in enumerate(keys)}
+    recent, bare = KeptRows(1_000), {key: row_of(i) for i, key in enumerate(keys)}
     clock = SystemClock()
     counted = RowCache(1_000, GuardedCache(MemoryCache(1 << 20, clock), PATIENT, clock), clock)
     for key, row in bare.items():
-        for cache in (recent, counted._recent):
+        for cache in (recent, counted._rows):
             cache.put(key, row)
             cache.get(key)
     asked = [keys[i] for i in np.random.default_rng(1).integers(0, len(keys), 20_000)]

@@ -1,6 +1,6 @@
 """Feature rows that were asked for on demand, kept for the next one who asks.
 
-Two levels: rows of this process (`RecentRows`), then bytes in a store that processes may share
+Two levels: rows of this process (`KeptRows`), then bytes in a store that processes may share
 (`storage.guarded`). The tick path uses neither: it reads its own last-row slot.
 
 A key names everything that a row depends on: the digest of the kernels' sources, the fingerprint of
@@ -30,12 +30,12 @@ _KEPT = 0.7
 
 
 class FeatureRow(msgspec.Struct, frozen=True):
-    """A warm row and what it was made from.
+    """A warm row, or a window of them, and what it was made from.
 
     Attributes
     ----------
-    values : float32[n_features]
-        Read-only.
+    values : float32[n_features] or float32[window, n_features]
+        Read-only; the newest row is the last.
     fingerprint : str
         Of the spec.
     seq : int
@@ -73,17 +73,19 @@ def encode_row(row: FeatureRow) -> bytes:
     return _encode(_Stored(values, row.fingerprint, row.seq, row.ts_event, row.made_ns))
 
 
-def decode_row(data: bytes, spec: FeatureSpec) -> FeatureRow | None:
-    """Row of `spec`, or None when the bytes are not one: a store may hold anything."""
+def decode_row(data: bytes, spec: FeatureSpec, window: int = 1) -> FeatureRow | None:
+    """Row or window of `spec`, or None when the bytes are not one: a store may hold anything."""
     try:
         stored = _decode(data)
         values = np.frombuffer(stored.values, "<f4")
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         return None
-    if stored.fingerprint != spec.fingerprint or len(values) != spec.n_features:
+    if stored.fingerprint != spec.fingerprint or len(values) != window * spec.n_features:
         return None
     if not np.isfinite(values).all():
         return None
+    if window > 1:
+        values = values.reshape(window, spec.n_features)
     return FeatureRow(values, stored.fingerprint, stored.seq, stored.ts_event, stored.made_ns)
 
 
@@ -96,18 +98,21 @@ def tick_key(spec: FeatureSpec, symbol: str, pip: float, seq: int) -> str:
     return f"{_made_from(spec, symbol, pip)}:{seq}"
 
 
-def history_key(spec: FeatureSpec, symbol: str, pip: float, columns: QuoteColumns) -> str:
-    """Key of the newest row of a history, by its bytes."""
+def history_key(
+    spec: FeatureSpec, symbol: str, pip: float, columns: QuoteColumns, window: int = 1
+) -> str:
+    """Key of the newest row, or window of rows, of a history, by its bytes."""
     digest = hashlib.blake2b(digest_size=16)
     for column in (columns.ts, columns.bid, columns.ask, columns.volume, columns.span):
         digest.update(np.ascontiguousarray(column).data)
     if columns.span.any():  # of ticks the other prices are the mid
         for column in (columns.open, columns.high, columns.low):
             digest.update(np.ascontiguousarray(column).data)
-    return f"{_made_from(spec, symbol, pip)}:{len(columns)}:{digest.hexdigest()}"
+    made_from = _made_from(spec, symbol, pip)
+    return f"{made_from}:{len(columns)}:{digest.hexdigest()}:{window}"
 
 
-class RecentRows:
+class KeptRows:
     """At most `capacity` rows; a flood of keys that come once does not wash out the others.
 
     A segmented LRU (Karedla, Love, Wherry: "Caching strategies to improve disk system performance",
@@ -165,7 +170,7 @@ class RowCache:
     """
 
     def __init__(self, rows: int, second: GuardedCache, clock: Clock) -> None:
-        self._recent = RecentRows(rows)
+        self._rows = KeptRows(rows)
         self._clock = clock
         self.second = second
         self.latencies = StageLatencies((FIRST, SECOND, HIT_AGE))
@@ -173,12 +178,12 @@ class RowCache:
 
     def __len__(self) -> int:
         """Rows of the first level."""
-        return len(self._recent)
+        return len(self._rows)
 
     def find(self, key: str) -> FeatureRow | None:
         """Look into the first level."""
         started = perf_counter_ns()
-        row = self._recent.get(key)
+        row = self._rows.get(key)
         self.latencies.record(FIRST, perf_counter_ns() - started)
         if row is None:
             self.misses += 1
@@ -187,22 +192,22 @@ class RowCache:
         self._note_age(row)
         return row
 
-    async def fetch(self, key: str, spec: FeatureSpec) -> FeatureRow | None:
+    async def fetch(self, key: str, spec: FeatureSpec, window: int = 1) -> FeatureRow | None:
         """Look into the second level; what is found goes to the first."""
         started = perf_counter_ns()
         data = await self.second.get(key)
-        row = None if data is None else decode_row(data, spec)
+        row = None if data is None else decode_row(data, spec, window)
         self.latencies.record(SECOND, perf_counter_ns() - started)
         if row is None:
             self.foreign += data is not None
             return None
-        self._recent.put(key, row)
+        self._rows.put(key, row)
         self._note_age(row)
         return row
 
     def put(self, key: str, row: FeatureRow) -> None:
         """Keep a row in the first level now, and in the second soon."""
-        self._recent.put(key, row)
+        self._rows.put(key, row)
         self.second.put(key, encode_row(row))
 
     def _note_age(self, row: FeatureRow) -> None:

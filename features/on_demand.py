@@ -51,6 +51,16 @@ class Found(NamedTuple):
     stale: bool = False
 
 
+class _Ask(NamedTuple):
+    """What a caller wants."""
+
+    symbol: str
+    spec: FeatureSpec
+    pip: float
+    columns: QuoteColumns
+    window: int
+
+
 class OnDemandRows:
     """Newest rows of histories; everything but the computation runs on the event loop.
 
@@ -88,7 +98,8 @@ class OnDemandRows:
         self._most = config.compute_threads + config.compute_queue
         self._clock, self._pool, self._compute = clock, pool, compute
         self._running: dict[str, asyncio.Future[FeatureRow]] = {}
-        self._last_good: dict[tuple[str, str], FeatureRow] = {}
+        # By symbol, spec, and whether it is a row (1) or a window of rows (2).
+        self._last_good: dict[tuple[str, str, int], FeatureRow] = {}
         self.latencies = StageLatencies((COMPUTE,))
         self.computed = self.shared = self.late = self.crowded = self.stale = 0
 
@@ -115,19 +126,17 @@ class OnDemandRows:
     def _parts(self) -> tuple[StageLatencies, ...]:
         return self.cache.latencies, self.cache.second.latencies, self.latencies
 
-    def last_good(self, symbol: str, spec: FeatureSpec) -> FeatureRow | None:
-        """Newest row that was asked for and found or made."""
-        return self._last_good.get((symbol, spec.fingerprint))
-
     async def newest(
-        self, symbol: str, spec: FeatureSpec, pip: float, columns: QuoteColumns
+        self, symbol: str, spec: FeatureSpec, pip: float, columns: QuoteColumns, window: int = 1
     ) -> Found:
-        """Find or make the newest row of a history.
+        """Find or make the newest row of a history, or a window of its newest rows.
 
         Parameters
         ----------
         columns : QuoteColumns
             Sound quotes of `symbol` in time order; see `features.history`.
+        window : int
+            Rows that the model reads at a time.
 
         Raises
         ------
@@ -137,26 +146,25 @@ class OnDemandRows:
             When the deadline was missed and there is no last good row.
         """
         refuse_hopeless(spec, columns)
-        key = history_key(spec, symbol, pip, columns)
+        key = history_key(spec, symbol, pip, columns, window)
         if row := self.cache.find(key):
             return self._good(symbol, row, Source.FIRST_LEVEL)
-        if key not in self._running and (row := await self.cache.fetch(key, spec)):
+        if key not in self._running and (row := await self.cache.fetch(key, spec, window)):
             return self._good(symbol, row, Source.SECOND_LEVEL)
-        work = self._begin(key, symbol, spec, pip, columns)
+        ask = _Ask(symbol, spec, pip, columns, window)
+        work = self._begin(key, ask)
         if work is not None:
             await asyncio.wait({work}, timeout=self._deadline_secs)
             if work.done():
                 return Found(work.result(), Source.COMPUTED)
             self.late += 1
-        return self._fall_back(symbol, spec)
+        return self._fall_back(ask)
 
     def _good(self, symbol: str, row: FeatureRow, source: Source) -> Found:
-        self._last_good[symbol, row.fingerprint] = row
+        self._last_good[symbol, row.fingerprint, row.values.ndim] = row
         return Found(row, source)
 
-    def _begin(
-        self, key: str, symbol: str, spec: FeatureSpec, pip: float, columns: QuoteColumns
-    ) -> asyncio.Future[FeatureRow] | None:
+    def _begin(self, key: str, ask: _Ask) -> asyncio.Future[FeatureRow] | None:
         """Return the computation of the key, also one under way; None when too many wait."""
         running = self._running.get(key)
         if running is not None:
@@ -166,20 +174,20 @@ class OnDemandRows:
             self.crowded += 1
             return None
         self.computed += 1
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._pool, self._make, spec, columns, pip)
+        work = asyncio.get_running_loop().run_in_executor(self._pool, self._make, ask)
         self._running[key] = work
-        work.add_done_callback(partial(self._made, key, symbol, perf_counter_ns()))
+        work.add_done_callback(partial(self._made, key, ask.symbol, perf_counter_ns()))
         return work
 
-    def _make(self, spec: FeatureSpec, columns: QuoteColumns, pip: float) -> FeatureRow:
+    def _make(self, ask: _Ask) -> FeatureRow:
         """Compute, on a thread of the pool."""
-        rows = self._compute(spec, columns, pip)
-        if rows.late or rows.malformed:
-            raise BadInput(f"history: {rows.late + rows.malformed} quotes lie in a closed bar")
-        if not len(rows) or not rows.warm[-1]:
-            raise _too_short(spec, len(columns))
-        values = rows.rows[-1].copy()
+        spec, columns = ask.spec, ask.columns
+        made = self._compute(spec, columns, ask.pip)
+        if made.late or made.malformed:
+            raise BadInput(f"history: {made.late + made.malformed} quotes lie in a closed bar")
+        if not made.warm[-ask.window :].all() or len(made) < ask.window:
+            raise _too_short(spec, len(columns), ask.window)
+        values = made.rows[-1].copy() if ask.window == 1 else made.rows[-ask.window :].copy()
         if not np.isfinite(values).all():
             raise BadInput("history: its newest feature row is not finite")
         values.flags.writeable = False
@@ -193,12 +201,12 @@ class OnDemandRows:
             return  # whoever waits for it is told
         row = work.result()
         self.cache.put(key, row)
-        self._last_good[symbol, row.fingerprint] = row
+        self._good(symbol, row, Source.COMPUTED)
 
-    def _fall_back(self, symbol: str, spec: FeatureSpec) -> Found:
-        row = self.last_good(symbol, spec)
+    def _fall_back(self, ask: _Ask) -> Found:
+        row = self._last_good.get((ask.symbol, ask.spec.fingerprint, 1 + (ask.window > 1)))
         if row is None:
-            raise Unavailable(f"{symbol}: the features were not ready in time, try again")
+            raise Unavailable(f"{ask.symbol}: the features were not ready in time, try again")
         self.stale += 1
         return Found(row, Source.LAST_GOOD, stale=True)
 
@@ -211,10 +219,11 @@ def refuse_hopeless(spec: FeatureSpec, columns: QuoteColumns) -> None:
         raise _too_short(spec, len(columns))
 
 
-def _too_short(spec: FeatureSpec, quotes: int) -> BadInput:
+def _too_short(spec: FeatureSpec, quotes: int, window: int = 1) -> BadInput:
     unit = "quotes" if spec.cadence is Cadence.TICK else f"closed bars of {spec.bar_ns / 1e9:g} s"
     minutes = f" and {spec.warmup_ns / 60e9:g} minutes of quotes" if spec.warmup_ns else ""
+    more = f", and {window - 1} rows more for the window" if window > 1 else ""
     return BadInput(
         f"history: {quotes} quotes are too few to warm up, {spec.name!r} needs {spec.warmup} "
-        f"{unit}{minutes}"
+        f"{unit}{minutes}{more}"
     )

@@ -97,7 +97,8 @@ class OnDemand:
         spec = self._served(terms)
         found = None
         if spec is not None:
-            found = await self.rows.newest(symbol, spec, terms.pip, columns)
+            window = self._window(terms)
+            found = await self.rows.newest(symbol, spec, terms.pip, columns, window)
         featured = perf_counter_ns()
         prediction = None if found is None or found.stale else self._predict(terms, found.row)
         predicted = perf_counter_ns()
@@ -131,7 +132,8 @@ class OnDemand:
 
     def _predict(self, terms: Instrument, row: FeatureRow) -> Prediction | None:
         spec = self._served(terms)
-        if spec is None or spec.fingerprint != row.fingerprint:
+        window = 1 if row.values.ndim == 1 else len(row.values)
+        if spec is None or spec.fingerprint != row.fingerprint or window != self._window(terms):
             raise Unavailable(f"{terms.symbol}: the model was changed meanwhile, try again")
         # The compiled model takes rows that may be written to, and a kept row may not.
         return self._predictor.predict(terms.id, np.array(row.values, np.float32))
@@ -139,6 +141,10 @@ class OnDemand:
     def _served(self, terms: Instrument) -> FeatureSpec | None:
         engine = self._features.engine(terms.id)
         return None if engine is None else engine.spec
+
+    def _window(self, terms: Instrument) -> int:
+        engine = self._features.engine(terms.id)
+        return 1 if engine is None else engine.window(terms.id)
 
     def _wished(self, terms: Instrument, spec_name: str) -> FeatureSpec:
         if spec_name:
@@ -170,7 +176,9 @@ class OnDemand:
             symbol=terms.symbol,
             spec=spec.name,
             spec_fingerprint=row.fingerprint,
-            values=dict(zip(spec.names, row.values.tolist(), strict=True)),
+            values=dict(
+                zip(spec.names, row.values.reshape(-1, spec.n_features)[-1].tolist(), strict=True)
+            ),
             source=found.source,
             stale=found.stale,
             quote_seq=row.seq,

@@ -19,7 +19,7 @@ from features.cache import (
     HIT_AGE,
     SECOND,
     FeatureRow,
-    RecentRows,
+    KeptRows,
     RowCache,
     decode_row,
     encode_row,
@@ -39,7 +39,7 @@ def row(seq: int = 1) -> FeatureRow:
 
 
 def test_it_never_holds_more_rows_than_its_bound() -> None:
-    rng, rows = random.Random(4), RecentRows(20)
+    rng, rows = random.Random(4), KeptRows(20)
     for _ in range(5_000):
         key = str(int(60 * rng.random() ** 2))
         if rows.get(key) is None:
@@ -50,7 +50,7 @@ def test_it_never_holds_more_rows_than_its_bound() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=100))
 def test_what_it_gives_is_what_was_last_put(steps: list[tuple[bool, int]]) -> None:
-    rows, told = RecentRows(4), dict[str, FeatureRow]()
+    rows, told = KeptRows(4), dict[str, FeatureRow]()
     for number, (puts, key) in enumerate(steps):
         if puts:
             told[str(key)] = row(number)
@@ -62,7 +62,7 @@ def test_what_it_gives_is_what_was_last_put(steps: list[tuple[bool, int]]) -> No
 
 
 def test_a_flood_of_keys_that_come_once_leaves_the_others() -> None:
-    rows = RecentRows(1_000)
+    rows = KeptRows(1_000)
     wanted = [f"w{i}" for i in range(600)]
     for key in wanted:
         rows.put(key, row())
@@ -73,7 +73,7 @@ def test_a_flood_of_keys_that_come_once_leaves_the_others() -> None:
 
 
 def test_wanted_keys_may_change() -> None:
-    rng, rows = random.Random(1), RecentRows(1_000)
+    rng, rows = random.Random(1), KeptRows(1_000)
     for phase in range(3):
         hits = asked = 0
         for step in range(20_000):
@@ -98,6 +98,7 @@ def test_keys_tell_apart_what_makes_another_row(
         tick_key(spec_named("core-bar"), "EURUSD", 1e-4, 7),
         history_key(SPEC, "EURUSD", 1e-4, ticks),
         history_key(SPEC, "GBPUSD", 1e-4, ticks),
+        history_key(SPEC, "EURUSD", 1e-4, ticks, 8),
         history_key(SPEC, "EURUSD", 1e-4, ticks[1:]),
         history_key(SPEC, "EURUSD", 1e-4, minutes),
     ]

@@ -98,6 +98,32 @@ def test_a_row_is_that_of_the_batch_to_the_bit_from_every_level(
     run(body)
 
 
+def test_a_window_is_the_newest_rows_of_the_batch(make_ticks: Any) -> None:
+    columns = make_ticks(400)
+    wanted = compute(SPEC, columns, PIP).rows
+
+    async def body(rows: OnDemandRows, gate: Gate) -> None:
+        gate.open.set()
+        one = await rows.newest("EURUSD", SPEC, PIP, columns)
+        made = await rows.newest("EURUSD", SPEC, PIP, columns, 8)
+        near = await rows.newest("EURUSD", SPEC, PIP, columns, 8)
+        await rows.cache.second.flush()
+        clock = ManualClock()
+        with ThreadPoolExecutor(1) as pool:
+            second = rows.cache.second
+            other = OnDemandRows(RowCache(10, second, clock), PATIENT, clock, pool, gate)
+            far = await other.newest("EURUSD", SPEC, PIP, columns, 8)
+        assert [found.source for found in (made, near, far)] == ["computed", "l1", "l2"]
+        for found in (made, near, far):
+            assert found.row.values.shape == (8, SPEC.n_features)
+            assert found.row.values.tobytes() == wanted[-8:].tobytes()
+        assert one.row.values.tobytes() == wanted[-1].tobytes()
+        with pytest.raises(BadInput, match=r"199 rows more for the window"):
+            await rows.newest("EURUSD", SPEC, PIP, columns, 200)
+
+    run(body)
+
+
 def test_a_missed_deadline_gives_the_last_good_row_marked_stale(make_ticks: Any) -> None:
     old, new = make_ticks(400, seed=1), make_ticks(400, seed=2)
 
@@ -173,7 +199,7 @@ def test_a_caller_who_leaves_takes_nothing_from_the_others(make_ticks: Any) -> N
 def test_a_history_that_gives_no_row_is_refused_by_name(make_ticks: Any) -> None:
     async def body(rows: OnDemandRows, gate: Gate) -> None:
         gate.open.set()
-        with pytest.raises(BadInput, match=r"100 quotes are too few to warm up.*260"):
+        with pytest.raises(BadInput, match=rf"100 quotes are too few to warm up.*{SPEC.warmup}"):
             await rows.newest("EURUSD", SPEC, PIP, make_ticks(100))
         assert gate.calls == 0
         with pytest.raises(BadInput, match=r"too few to warm up.*45 minutes"):

@@ -44,7 +44,7 @@ class Predictor:
     def predict(self, instrument: int, row: Any) -> Prediction | None:
         row[0] += 0  # the compiled model's rows can be written to
         self.rows.append(row)
-        p = 0.5 + 0.4 * float(np.tanh(row[0]))
+        p = 0.5 + 0.4 * float(np.tanh(row.flat[0]))
         return Prediction(p, "direction-EURUSD", "7", SPEC.fingerprint, SECOND, 900.0, True)
 
 
@@ -139,6 +139,25 @@ def test_a_history_decides_as_the_tick_path_would() -> None:
         assert after is not None
         assert before.tobytes() == after.tobytes(), "live state stays as it is"
         assert desk.rows.cache.hits == 1
+
+    run(body)
+
+
+def test_a_model_that_reads_a_window_is_given_one() -> None:
+    async def body(desk: Desk) -> None:
+        columns = ticks(500)
+        desk.serve(ticks(600))
+        engine = desk.features.engine(EURUSD.id)
+        assert engine is not None
+        engine.keep(EURUSD.id, 4)
+        desk.features.rebuild(EURUSD.id, ticks(600))
+        await desk.door.decide("EURUSD", body_of(columns))
+        wanted = compute(SPEC, columns, EURUSD.pip).rows
+        assert desk.predictor.rows[0].tobytes() == wanted[-4:].tobytes()
+        view = await desk.door.features("EURUSD", "", body_of(columns))
+        assert list(view.values.values()) == wanted[-1].tolist()
+        live = await desk.door.features("EURUSD", "", None)
+        assert len(live.values) == SPEC.n_features
 
     run(body)
 
