@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Protocol
 
 from backtest.arrivals import Arrivals
-from backtest.features import RecordedFeatures
 from backtest.outcome import Collector, Comparison, Outcome, compare, outcome_from_journal
 from backtest.twin import VenueTwin
 from core.columns import QuoteColumns
@@ -18,6 +17,8 @@ from core.config import VenueConfig
 from core.errors import RecoverableError
 from core.instruments import InstrumentTable
 from core.types import OrderEventKind
+from features.peers import QuoteStore
+from features.source import FeatureSources
 from features.spec import spec_named
 from models.inference.artifact import LoadedModel
 from models.pool import ModelPool
@@ -47,16 +48,6 @@ _OF_VENUE = frozenset(
         OrderEventKind.REJECT_CANCEL,
     }
 )
-
-
-class QuoteStore(Protocol):
-    """Stored quotes by symbol, see `storage.parquet.TickStore`."""
-
-    def read(
-        self, symbol: str, start_ns: int | None = None, end_ns: int | None = None
-    ) -> QuoteColumns:
-        """Return quotes with ``start_ns <= ts < end_ns``."""
-        ...
 
 
 class SessionParts(Protocol):
@@ -96,7 +87,7 @@ class StoredParts:
     def __init__(
         self, instruments: InstrumentTable, store: QuoteStore, load_model: LoadModel
     ) -> None:
-        self.features = RecordedFeatures(instruments)
+        self.features = FeatureSources(instruments)
         self.predictor = ModelPool([row.symbol for row in instruments])
         self._instruments = instruments
         self._store = store
@@ -106,13 +97,14 @@ class StoredParts:
         """See `SessionParts`."""
         symbol = self._instruments[event.instrument].symbol
         columns = self._store.read(symbol, event.from_ns, event.before_ns)
-        self.features.rebuild(event.instrument, columns)
+        self.features.rebuild(event.instrument, columns, self._store, event.before_ns)
 
     def swap(self, event: ModelSwapped) -> None:
         """See `SessionParts`."""
         model = self._load_model(event.model, event.version)
         self.predictor.swap(event.instrument, model, event.version, event.approved)
-        self.features.use(event.instrument, spec_named(model.manifest.spec_name))
+        manifest = model.manifest
+        self.features.use(event.instrument, spec_named(manifest.spec_name), manifest.peers)
 
 
 class Replay:

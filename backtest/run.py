@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backtest.features import RecordedFeatures
 from backtest.outcome import Collector, Outcome
 from core.columns import QuoteColumns
 from core.config import Config
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
 from core.types import Order, OrderEvent, Quote, TradingState
+from features.source import ColumnsStore, FeatureSources
 from features.spec import spec_named
 from models.inference.artifact import LoadedModel
 from models.pool import ModelPool
@@ -137,7 +137,8 @@ def run_backtest(
     Parameters
     ----------
     columns : mapping of symbol to QuoteColumns
-        Quotes in time order; those before `from_ns` warm the features up.
+        Quotes in time order, those of the models' peers too; what is before `from_ns` warms the
+        features up.
     models : mapping of symbol to ChosenModel
         Symbols without a model are marked to market and never traded.
     config : Config
@@ -147,7 +148,7 @@ def run_backtest(
     latency_ns : int, optional
         Time of an order to the venue; `venue.latency_ms` by default.
     """
-    features = RecordedFeatures(instruments)
+    features = FeatureSources(instruments)
     pool = ModelPool([row.symbol for row in instruments])
     traded: dict[int, QuoteColumns] = {}
     for symbol, rows in columns.items():
@@ -156,8 +157,10 @@ def run_backtest(
         chosen = models.get(symbol)
         if chosen is not None:
             pool.swap(instrument, chosen.model, chosen.version, chosen.approved)
-            features.use(instrument, spec_named(chosen.model.manifest.spec_name))
-            features.rebuild(instrument, rows.between(0, from_ns))
+            manifest = chosen.model.manifest
+            features.use(instrument, spec_named(manifest.spec_name), manifest.peers)
+            before = rows.between(0, from_ns)
+            features.rebuild(instrument, before, ColumnsStore(columns), from_ns)
     latency = int(config.venue.latency_ms * 1e6) if latency_ns is None else latency_ns
     return trade(traded, features, pool, config, latency, instruments)
 

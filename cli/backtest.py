@@ -6,12 +6,13 @@ from rich.console import Console
 
 from backtest.report import Report, draw, make_report
 from backtest.run import ChosenModel, run_backtest
+from cli.configured import load_config
 from cli.console import make_console, table
 from cli.learn import known
 from cli.sessions import Replayed, newest_session, replay_session
+from core.columns import QuoteColumns
 from core.config import Config
 from core.errors import BadInput
-from core.settings import load_config
 from models.inference.artifact import load_verified
 from models.manifest import model_name
 from registry.loading import RegisteredVersion, RegistryReader
@@ -47,17 +48,24 @@ def out_of_sample(config: Config, symbol: str) -> Report:
     version = serving_version(config, symbol)
     folder = RegistryReader(config.mlflow, homes_of(config).models).fetch(version)
     model = load_verified(folder, version.manifest_sha256)
-    columns = TickStore(config.storage.ticks).read(symbol)
-    if not len(columns):
-        raise BadInput(f"there are no stored quotes of {symbol}")
+    columns = _tapes(config, (symbol, *model.manifest.peers))
     start_ns = model.manifest.holdout_start_ns
     chosen = ChosenModel(model, version.version, approved=True)
-    result = run_backtest({symbol: columns}, {symbol: chosen}, config, start_ns, _END_OF_TIME)
+    result = run_backtest(columns, {symbol: chosen}, config, start_ns, _END_OF_TIME)
     report = make_report(
         result.outcome, result.tape, result.instruments, config.costs, result.curve
     )
     draw(report, report_file(config, symbol), f"{symbol} version {version.version}, out of sample")
     return report
+
+
+def _tapes(config: Config, symbols: tuple[str, ...]) -> dict[str, QuoteColumns]:
+    store = TickStore(config.storage.ticks)
+    tapes = {symbol: store.read(symbol) for symbol in symbols}
+    absent = [symbol for symbol, columns in tapes.items() if not len(columns)]
+    if absent:
+        raise BadInput(f"there are no stored quotes of {', '.join(absent)}")
+    return tapes
 
 
 def report_file(config: Config, symbol: str) -> Path:

@@ -22,6 +22,7 @@ from cli.backtest import (
     report_file,
     serving_version,
 )
+from cli.configured import load_config
 from cli.console import make_console, table
 from cli.demo_trade import Traded, trade_tape
 from cli.learn import artifacts_of, ingest_parameters, run_flow
@@ -30,7 +31,6 @@ from cli.supervisor import Supervisor, free_port
 from cli.up import start_learning
 from core.config import Config
 from core.errors import BadInput
-from core.settings import load_config
 from flows.environment import absolute
 from flows.sources import Sources
 from models.manifest import Manifest

@@ -16,6 +16,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
+features_app = typer.Typer(help="Features: what they promise.", no_args_is_help=True)
+app.add_typer(features_app, name="features")
+
 DataOption = Annotated[Path | None, typer.Option("--data", help="File or folder of market data.")]
 SymbolOption = Annotated[str, typer.Option("--symbol", help="Instrument, such as EURUSD.")]
 OptionalSymbol = Annotated[
@@ -185,6 +188,18 @@ def halt(reason: Annotated[str, typer.Option(help="Why, for the record.")] = "")
     from cli.trading_state import change
 
     change("HALTED", reason)
+
+
+@features_app.command()
+def check(
+    symbol: Annotated[list[str] | None, typer.Option(help="Instruments; all stored ones.")] = None,
+    data: DataOption = None,
+    spec: Annotated[list[str] | None, typer.Option(help="Specs; what training would use.")] = None,
+) -> None:
+    """Check stream = batch, no look-ahead and true warm-up, user-defined features included."""
+    from cli.features import run_check
+
+    raise typer.Exit(run_check(symbol or [], data, spec or []))
 
 
 @app.command()

@@ -1,10 +1,10 @@
 """``tickpath reproduce``: a registered version once more from stored quotes, byte by byte."""
 
+from cli.configured import load_config
 from cli.console import make_console, table
 from cli.learn import known, known_number
 from core.config import Config
 from core.instruments import DEFAULT_INSTRUMENTS
-from core.settings import load_config
 from models.inference.artifact import load_verified
 from models.manifest import model_name
 from models.reproduce import Reproduction, reproduce

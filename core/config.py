@@ -43,11 +43,45 @@ class MarketConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesConfig:
+    """Features of your own, and the watch over the live ones.
+
+    `modules` are imported before a spec is looked up by name: what they register with
+    `features.spec.register_spec` can be trained and served. Every `skew_check_secs` rows of the
+    live features are compared with the batch, 0 never; at most `skew_batch` quotes are recomputed
+    in one go.
+    """
+
+    __pydantic_config__ = _STRICT
+    modules: tuple[str, ...] = ()
+    skew_check_secs: float = 5.0
+    skew_batch: int = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryConfig:
+    """Budgets of serving by area, in MB of a million bytes; taken from the system at the start.
+
+    Unreachable objects are collected when nothing has come in for `gc_idle_ms`, at least every
+    `gc_secs` where that ever happens.
+    """
+
+    __pydantic_config__ = _STRICT
+    market_data_mb: float = 100.0
+    features_mb: float = 50.0
+    predictions_mb: float = 30.0
+    orders_mb: float = 20.0
+    gc_idle_ms: float = 20.0
+    gc_secs: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """How a model is made. Horizons and windows are in samples (closed bars or ticks).
 
-    `features` chooses the spec: "full", its first half "core", or "cross", which adds the dollar's
-    strength and so needs the quotes of several dollar pairs, in training and live.
+    `features` is the family of the spec, `<family>-<cadence>` its name: "full"; "core", its
+    simpler half; "cross", which adds the dollar's strength and so needs the quotes of all `peers`,
+    in training and live; or one of your own.
 
     With `label` "barrier" the model learns which side would first have earned `barrier_pips` net of
     cost; what it earns is still measured over the horizon, as it is traded. `early_stopping` is the
@@ -66,7 +100,8 @@ class TrainingConfig:
     class_weight: Literal["none", "balanced"] = "none"
     cost_weight: Literal["none", "stake"] = "none"
     cadence: Literal["auto", "bar", "tick"] = "auto"
-    features: Literal["core", "full", "cross"] = "full"
+    features: str = "full"
+    peers: tuple[str, ...] = ("EURUSD", "GBPUSD", "USDJPY")
     label: Literal["horizon", "barrier"] = "horizon"
     barrier_pips: float = 5.0
     calibration: Literal["platt", "isotonic"] = "platt"
@@ -275,6 +310,8 @@ class Config:
 
     storage: StorageConfig = field(default_factory=StorageConfig)
     market: MarketConfig = field(default_factory=MarketConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     costs: CostModel = field(default_factory=CostModel)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     tuning: TuningConfig = field(default_factory=TuningConfig)

@@ -21,8 +21,10 @@ from core.config import (
     CacheConfig,
     Config,
     DecisionConfig,
+    FeaturesConfig,
     FixConfig,
     MarketConfig,
+    MemoryConfig,
     MlflowConfig,
     PrefectConfig,
     PromotionConfig,
@@ -72,6 +74,8 @@ class _Settings(BaseSettings):
 
     storage: StorageConfig = StorageConfig()
     market: MarketConfig = MarketConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    memory: MemoryConfig = MemoryConfig()
     costs: CostModel = CostModel()
     training: TrainingConfig = TrainingConfig()
     tuning: TuningConfig = TuningConfig()
@@ -137,6 +141,8 @@ def _refuse_out_of_domain(config: Config) -> None:
         raise SettingsError("market.max_bad_rows and training.holdout_fraction are shares of one")
     _refuse_none_at_all(config)
     _refuse_useless_cache(config.cache)
+    if config.features.skew_batch < 1:
+        raise SettingsError("features.skew_batch is at least 1")
     for symbol in config.risk.symbols:
         DEFAULT_INSTRUMENTS.by_symbol(symbol)
 

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from core.columns import QuoteColumns
+from core.types import Cadence
 from features.interpreted import StepReport, check_steps
 from features.parity import (
     LeakReport,
@@ -24,6 +25,9 @@ from features.parity import (
 from features.spec import FeatureSpec
 from features.strength import Strength
 from features.warmup import WarmupReport, check_warmup
+
+_SHORT = "the tape is too short"
+_FEWEST, _WARMUPS = 20_000, 6
 
 
 class FeatureReport(msgspec.Struct, frozen=True):
@@ -52,6 +56,7 @@ class FeatureReport(msgspec.Struct, frozen=True):
             *(f"row at quote {at} moved with the future: {name}" for at, name in self.leaks.leaks),
             *(() if self.leaks.points else ("no row was warm, so no leak was looked for",)),
             *warmup,
+            *(() if self.warmup.samples else (f"{_SHORT}, so no warm-up was measured",)),
             *(f"column {name} has a warm value that is not finite" for name in self.not_finite),
             *self.steps.problems,
         )
@@ -66,6 +71,27 @@ def _parity_problems(what: str, report: ParityReport) -> tuple[str, ...]:
     if report.equal:
         return () if report.warm_rows else ("no row was warm, so nothing was compared",)
     return (f"{what} at {report.first_difference}",)
+
+
+def part_to_check(columns: QuoteColumns, spec: FeatureSpec) -> QuoteColumns:
+    """Newest quotes of a tape that are enough for `run_checks`, however dense it is.
+
+    At least twenty thousand, and so many that they make six times the samples of the warm-up, and
+    last three times as long as closed bars take to be there.
+    """
+    n = len(columns)
+    fewest = max(0, n - _FEWEST)
+    wanted = _WARMUPS * spec.warmup
+    if spec.cadence is Cadence.BAR:
+        buckets = (columns.ts - (columns.span > 0)) // spec.bar_ns
+        begins = np.flatnonzero(np.diff(buckets, prepend=-1))
+        first = int(begins[-wanted]) if len(begins) >= wanted else 0
+    else:
+        first = max(0, n - wanted)
+    if spec.warmup_ns and n:
+        long_ago = columns.ts[-1] - 3 * spec.warmup_ns
+        first = min(first, int(np.searchsorted(columns.ts, long_ago)))
+    return columns[min(fewest, first) :]
 
 
 def run_checks(

@@ -11,7 +11,7 @@ from features.kernel import IS_WARM, WARM
 from features.recent import RecentRows
 from features.snapshot import Header, pack, unpack
 from features.spec import FeatureSpec, plan_of
-from features.strength import Strength
+from features.strength import DEPTH, Strength
 
 
 class Prepared(NamedTuple):
@@ -110,6 +110,15 @@ class FeatureEngine:
         """
         for slot in self._slots:
             slot.push_strength(minute, values)
+
+    def retell_strength(self, strength: Strength) -> None:
+        """Correct the minutes of the dollar's strength after a gap in any of its tapes.
+
+        The newest few are told again, in the place of those that wait for their time.
+        """
+        newest = strength.newest(DEPTH // 2)
+        for slot in self._slots:
+            slot.retell_strength(newest)
 
     def preview(self, quote: Quote) -> F4 | None:
         """Row as it would be if the quote came now and the sample ended with it.

@@ -44,6 +44,7 @@ from features.sample import (
     RETURN_BPS,
 )
 from features.spec import MINUTE_NS, FeatureSpec, Plan
+from features.strength import Strength
 from market import bars
 from market.bars import BUCKET, CLOSE, COUNT, LAST_TS, N_INTS, STARTED
 
@@ -89,6 +90,14 @@ class Slot:
         for line in self._plan.table:
             if line[0] == STRENGTH_OP:
                 strength.push(self.state, int(line[4]), minute, values)
+
+    def retell_strength(self, minutes: Strength) -> None:
+        """Put minutes, the newest ones, in the place of those that wait."""
+        for line in self._plan.table:
+            if line[0] == STRENGTH_OP:
+                strength.clear_waiting(self.state, int(line[4]))
+        for minute, values in zip(minutes.minute.tolist(), minutes.values.tolist(), strict=True):
+            self.push_strength(minute, values)
 
     def reset(self) -> None:
         """Forget everything."""

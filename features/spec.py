@@ -243,6 +243,27 @@ def with_features(spec: FeatureSpec, name: str, *features: UserFeature) -> Featu
     return make_spec(name, spec.cadence, blocks, spec.bar_ns)
 
 
+def register_spec(spec: FeatureSpec) -> FeatureSpec:
+    """Let a spec be found by its name; family and cadence make it up, as in ``mine-bar``.
+
+    Raises
+    ------
+    BadInput
+        When the name is taken by another spec, or does not end with the spec's cadence.
+    """
+    known = _SPECS.setdefault(spec.name, spec)
+    if known != spec:
+        raise BadInput(f"feature spec {spec.name!r} is another one already")
+    if not spec.name.endswith(f"-{spec.cadence}"):
+        raise BadInput(f"feature spec {spec.name!r} must end with its cadence, -{spec.cadence}")
+    return spec
+
+
+def spec_names() -> tuple[str, ...]:
+    """Names of all specs that ship or were registered."""
+    return tuple(_SPECS)
+
+
 def spec_named(name: str) -> FeatureSpec:
     """Return the spec called `name`.
 

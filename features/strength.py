@@ -56,6 +56,11 @@ class Strength:
     def __len__(self) -> int:
         return len(self.minute)
 
+    def newest(self, n: int) -> "Strength":
+        """Return the last `n` minutes."""
+        first = max(0, len(self) - n)
+        return Strength(self.minute[first:], self.values[first:])
+
 
 def dollar_side(instrument: Instrument) -> int:
     """Return 1 where the dollar is the base currency, -1 where it is the quote currency.
@@ -87,18 +92,28 @@ def usd_strength(tapes: Mapping[str, QuoteColumns], sides: Mapping[str, int]) ->
     sides : mapping of str to int
         `dollar_side` by symbol, at least one; the tape of each must be there.
     """
-    clean = [_clean(tapes[symbol]) for symbol in sides]
-    ends = [(c.ts - (c.span > 0)) // MINUTE_NS + 1 for c in clean]
+    return _of_index(*_indices([_clean(tapes[symbol]) for symbol in sides], tuple(sides.values())))
+
+
+def _indices(clean: Sequence[QuoteColumns], sides: tuple[int, ...]) -> tuple[I8, list[float]]:
+    """Minutes with a quote of anyone, from where everyone has had one, and the index of each."""
+    ends = [_minutes(c) for c in clean]
     minutes = np.unique(np.concatenate(ends))
     at = [np.searchsorted(end, minutes, side="right") - 1 for end in ends]
     everyone = np.all([place >= 0 for place in at], axis=0)
-    minutes = minutes[everyone]
     mids = [
         (0.5 * (c.bid + c.ask))[place[everyone]].tolist()
         for c, place in zip(clean, at, strict=True)
     ]
-    order = tuple(sides.values())
-    index = [_index(row, order) for row in zip(*mids, strict=True)]
+    return minutes[everyone], [_index(row, sides) for row in zip(*mids, strict=True)]
+
+
+def _minutes(columns: QuoteColumns) -> I8:
+    """Minute that each quote belongs to, by its end."""
+    return (columns.ts - (columns.span > 0)) // MINUTE_NS + 1
+
+
+def _of_index(minutes: I8, index: Sequence[float]) -> Strength:
     first = SPANS[-1]
     values = [_changes(index[i - first : i + 1]) for i in range(first, len(index))]
     return Strength(minutes[first:], np.array(values, np.float64).reshape(-1, N_VALUES))
@@ -136,6 +151,43 @@ class StrengthMeter:
         self._minutes: list[int] = []
         self._index: list[float] = []
         self._told = -1
+
+    def resume(self, tapes: Sequence[QuoteColumns]) -> Strength:
+        """Forget everything and go on as if the quotes of these tapes had come, in time order.
+
+        Parameters
+        ----------
+        tapes : sequence of QuoteColumns
+            One per instrument, in the order of `sides`.
+
+        Returns
+        -------
+        Strength
+            The minutes that are told by then.
+        """
+        clean = [_clean(columns) for columns in tapes]
+        now = max((int(columns.ts[-1]) for columns in clean if len(columns)), default=0)
+        self._told = (now - LAG_NS) // MINUTE_NS
+        minutes, index = _indices(clean, self._sides)
+        told = int(np.searchsorted(minutes, self._told, side="right"))
+        self._index = index[:told][-SPANS[-1] - 1 :]
+        self._open = {}
+        for place, columns in enumerate(clean):
+            self._place_tape(place, columns)
+        self._minutes = sorted(self._open)
+        return _of_index(minutes[:told], index[:told])
+
+    def _place_tape(self, place: int, columns: QuoteColumns) -> None:
+        """Take the last mid of the told minutes, and of each minute after those."""
+        self._newest[place] = int(columns.ts[-1]) if len(columns) else 0
+        self._mids[place] = None
+        near = columns[max(0, int(np.searchsorted(_minutes(columns), self._told + 1)) - 1) :]
+        mids = (0.5 * (near.bid + near.ask)).tolist()
+        for minute, mid in zip(_minutes(near).tolist(), mids, strict=True):
+            if minute <= self._told:
+                self._mids[place] = mid
+            else:
+                self._open.setdefault(minute, {})[place] = mid
 
     def update(self, quote: Quote) -> Iterator[tuple[int, tuple[float, ...]]]:
         """Take a quote; yield the minutes (and their values) that are complete by its time.
@@ -180,6 +232,11 @@ def push(state: F8, base: int, minute: int, values: Sequence[float]) -> None:
     state[at] = minute
     state[at + 1 : at + 1 + N_VALUES] = values
     state[base + _WAITING] += 1.0
+
+
+def clear_waiting(state: F8, base: int) -> None:
+    """Drop the minutes that wait, to be told them again."""
+    state[base + _WAITING] = 0.0
 
 
 @njit(forceinline=True)

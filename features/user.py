@@ -9,7 +9,10 @@
         state[1] += sample.close
         return sample.close / (state[1] / state[0]) - 1.0
 
-    spec = with_features(spec_named("full-bar"), "mine", above_mean)
+    register_spec(with_features(spec_named("full-bar"), "mine-bar", above_mean))
+
+With the module named in the setting ``features.modules`` and ``training.features = "mine"``, models
+are trained and served with it, and ``tickpath features check`` looks at it like at any other.
 
 The step runs once per sample, compiled by numba, with its own slice of float64 state (all zeros
 when fresh) and the sample; it returns the column's value. It can see nothing else, so it cannot
@@ -18,8 +21,9 @@ constants and functions that it uses, is part of the spec's fingerprint.
 """
 
 import hashlib
+import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
@@ -92,6 +96,21 @@ class UserFeature:
 
 
 _FEATURES: dict[str, UserFeature] = {}
+
+
+def load_modules(names: Sequence[str]) -> None:
+    """Import the modules that hold features and specs of your own.
+
+    Raises
+    ------
+    BadInput
+        When one cannot be found or fails on import.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            raise BadInput(f"features module {name!r} cannot be imported: {error}") from error
 
 
 def feature(

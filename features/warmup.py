@@ -58,13 +58,13 @@ def check_warmup(
     Parameters
     ----------
     n_cuts : int
-        Later beginnings to try, in the first half of the tape.
+        Later beginnings to try, in the first quarter of the tape.
     seed : int
         Of their choice.
     """
     rng = np.random.default_rng(seed)
-    half = max(len(columns) // 2, 1)
-    cuts = np.unique(rng.integers(min(1, half - 1), half, n_cuts)).tolist()
+    end = max(len(columns) // 4, 1)
+    cuts = np.unique(rng.integers(min(1, end - 1), end, n_cuts)).tolist()
     measured: dict[str, int] = {}
     compared = 0
     for block in dict.fromkeys(spec.blocks):

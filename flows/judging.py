@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from core.config import Config
-from core.instruments import Instrument
-from features.parity import check_leaks, check_parity
+from core.instruments import DEFAULT_INSTRUMENTS, Instrument
+from features.parity import check_leaks, check_parity, with_strength
+from features.peers import stored_strength
 from features.spec import spec_named
-from models.dataset import Dataset, build_dataset
+from models.dataset import Dataset
 from models.evaluation import Policy, signals, trades_of
 from models.inference.artifact import LoadedModel
 from models.manifest import Manifest
+from models.stored import stored_dataset
 from storage.parquet import TickStore
 from trading.decision import decide
 
@@ -63,10 +65,13 @@ def _skill(made: Manifest) -> Figures:
 
 def _tape(config: Config, made: Manifest, pip: float) -> Figures:
     """Parity and leaks on the newest quotes that were trained on; nothing compared is nothing."""
-    columns = TickStore(config.storage.ticks).read(made.symbol, end_ns=made.holdout_start_ns)
+    store, until = TickStore(config.storage.ticks), made.holdout_start_ns
+    columns = store.read(made.symbol, end_ns=until)
     newest = columns[slice(max(0, len(columns) - _TAPE_QUOTES), None)]
     spec = spec_named(made.spec_name)
-    parity, leaks = check_parity(spec, newest, pip), check_leaks(spec, newest, pip)
+    strength = stored_strength(store, made.peers, DEFAULT_INSTRUMENTS, end_ns=until)
+    parity = check_parity(spec, newest, pip, strength=strength)
+    leaks = check_leaks(spec, newest, pip, compute=with_strength(strength))
     return {
         "parity_differs": float(not parity.equal) if parity.warm_rows else math.nan,
         "leaks": float(len(leaks.leaks)) if leaks.points else math.nan,
@@ -90,13 +95,14 @@ def _held_out(
 
 def _rows_from(config: Config, instrument: Instrument, model: LoadedModel, start: int) -> Dataset:
     made = model.manifest
-    dataset = build_dataset(
-        TickStore(config.storage.ticks).read(made.symbol),
-        made.symbol,
-        spec_named(made.spec_name),
-        instrument.pip,
+    dataset = stored_dataset(
+        TickStore(config.storage.ticks),
+        instrument,
         config.training,
         config.costs,
+        "",
+        spec=spec_named(made.spec_name),
+        peers=made.peers,
     )
     return dataset.select(dataset.ts >= start)
 

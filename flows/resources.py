@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from core.config import Config
 from core.errors import Unavailable
 from core.settings import load_config
+from features.user import load_modules
 from flows.environment import absolute
 
 RETRIES = 2
@@ -20,7 +21,9 @@ RETRY_DELAY_SECS = 2
 @lru_cache(maxsize=1)
 def settings() -> Config:
     """Return the settings of this process, read once."""
-    return absolute(load_config())
+    config = absolute(load_config())
+    load_modules(config.features.modules)
+    return config
 
 
 async def retry_if_unavailable(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from core.columns import F8
 from core.config import Config, StorageConfig
 from core.errors import BadInput
-from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
+from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
 from flows.figures import training_figures
 from flows.sources import Sources
 from models.card import fold_table, render
-from models.dataset import Dataset, build_dataset, spec_for
+from models.dataset import Dataset
 from models.export import write_artifact
 from models.manifest import Manifest, model_name, read
+from models.stored import snapshot, stored_dataset
 from models.training import TrainingResult
 from models.training import train as fit
 from models.tuning import count_trials as count_search_trials
@@ -101,7 +102,8 @@ def train(
     Raises
     ------
     BadInput
-        When the symbol is unknown or its quotes do not suffice.
+        When the symbol is unknown, its quotes do not suffice, or its features do not pass their
+        check.
     Unavailable
         When MLflow does not answer.
     """
@@ -110,12 +112,15 @@ def train(
     if symbol not in store.symbols():
         raise BadInput(f"there are no stored quotes of {symbol}; ingest some first")
     client = connect(config.mlflow)
-    data_hash, revision = store.snapshot_hash(symbol), code_revision()
+    data_hash, revision = snapshot(store, symbol, config.training), code_revision()
     key = _training_key(config, data_hash, revision, search)
     known = find_version(client, model_name(symbol), {_KEY_TAG: key})
     if known is not None:
         return _known(config, model_name(symbol), known)
-    dataset = stored_dataset(config, store, instrument, data_hash)
+    dataset = stored_dataset(
+        store, instrument, config.training, config.costs, data_hash,
+        instruments=instruments, check=True,
+    )  # fmt: skip
     tags = {
         _KEY_TAG: key,
         SOURCE_TAG: Sources(config.storage.ticks).all().get(symbol, "unknown"),
@@ -125,22 +130,6 @@ def train(
     }
     with open_run(client, config.mlflow.experiment, f"train-{symbol}", tags) as run:
         return _train_in(run, client, config, dataset, tags, on_progress, search)
-
-
-def stored_dataset(
-    config: Config, store: TickStore, instrument: Instrument, data_hash: str
-) -> Dataset:
-    """Build the data set of an instrument from its stored quotes."""
-    columns = store.read(instrument.symbol)
-    return build_dataset(
-        columns,
-        instrument.symbol,
-        spec_for(columns, config.training),
-        instrument.pip,
-        config.training,
-        config.costs,
-        data_hash=data_hash,
-    )
 
 
 def _train_in(

@@ -16,10 +16,11 @@ import numpy as np
 from core.config import Config
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
-from flows.train_job import FinishedSearch, Progress, searches, stored_dataset
+from flows.train_job import FinishedSearch, Progress, searches
 from models.dataset import Dataset
 from models.evaluation import Policy
 from models.proposals import StudyTerms
+from models.stored import snapshot, stored_dataset
 from models.study_file import alone
 from models.trials import TrialResult, evaluate_trial, space_of, start_of, with_parameters
 from models.tuning import Claim, SharedStudy, Told, quiet
@@ -123,8 +124,10 @@ def open_search(
     if symbol not in store.symbols():
         raise BadInput(f"there are no stored quotes of {symbol}; ingest some first")
     client = connect(config.mlflow)
-    data_hash, revision = store.snapshot_hash(symbol), code_revision()
-    dataset = stored_dataset(config, store, instrument, data_hash)
+    data_hash, revision = snapshot(store, symbol, config.training), code_revision()
+    dataset = stored_dataset(
+        store, instrument, config.training, config.costs, data_hash, instruments=instruments
+    )
     name = _name(config, symbol, data_hash, revision)
     attributes = {"symbol": symbol, "data_hash": data_hash, "code_revision": revision}
     wished = trials or config.tuning.trials

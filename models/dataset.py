@@ -13,8 +13,9 @@ from core.errors import BadInput
 from core.types import Cadence
 from features import batch
 from features.batch import FeatureRows
-from features.parity import Compute, check_leaks
+from features.parity import Compute, check_leaks, with_strength
 from features.spec import FeatureSpec, spec_named
+from features.strength import Strength
 from models.labels import Flags, Labels, fixed_horizon, triple_barrier
 from models.refusals import refuse_leaks, refuse_too_good
 from models.validation import cut, rows_needed
@@ -47,6 +48,8 @@ class Dataset:
         Position of each row in `history`.
     holdout_start_ns : int
         Training sees only rows whose label ends before.
+    peers : tuple of str
+        Symbols that the dollar's strength in the rows was made of; often none.
     window : int
         Rows that one prediction reads, the newest included; each row has that many in `history`.
     history : History
@@ -71,6 +74,7 @@ class Dataset:
     history: History
     window: int = 1
     data_hash: str = ""
+    peers: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -143,6 +147,8 @@ def build_dataset(
     data_hash: str = "",
     features: FeatureRows | None = None,
     compute: Compute = batch.compute,
+    strength: Strength | None = None,
+    peers: tuple[str, ...] = (),
 ) -> Dataset:
     """Compute features and labels and keep the warm rows with a valid label.
 
@@ -158,6 +164,8 @@ def build_dataset(
         Rows computed already from these columns and this spec.
     compute : callable
         What computes the rows otherwise, after a check that it does not look ahead.
+    strength : Strength, optional
+        The dollar's, made of `peers`, for a spec that needs it.
 
     Raises
     ------
@@ -167,6 +175,8 @@ def build_dataset(
     """
     if len(columns) == 0:
         raise BadInput(f"there are no quotes of {symbol} to learn from")
+    if spec.needs_strength:
+        compute = with_strength(strength)
     computed = features or _computed(spec, columns, pip, compute, symbol)
     horizon_ns = horizon_of(spec, config)
     window = window_of(config)
@@ -195,6 +205,7 @@ def build_dataset(
         history=history,
         window=window,
         data_hash=data_hash,
+        peers=peers if spec.needs_strength else (),
     )
     _refuse_too_little(dataset, config, len(columns), computed.warm)
     training = dataset.training()

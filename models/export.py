@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from core.columns import F8
+from core.config import TrainingConfig
 from core.errors import ArtifactRefused, BadInput
 from models import manifest as manifests
 from models.dataset import Dataset
@@ -138,10 +139,17 @@ def _manifest(
         seed=learner.seed,
         parameters={**learner.parameters(), **learned.parameters()},
         trials=trials,
-        training=asdict(result.config),
+        training=_settings(result.config),
         costs=asdict(result.costs),
+        peers=dataset.peers,
         domain=result.model.domain,
         conformal=result.model.conformal,
         libraries=learner.libraries,
         engine=learned.engine,
     )
+
+
+def _settings(config: TrainingConfig) -> dict[str, int | float | str | bool | list[str]]:
+    """Return the settings as JSON will give them back."""
+    pairs = asdict(config).items()
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in pairs}

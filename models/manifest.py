@@ -54,6 +54,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Which of `models.inference.engines` serves it; the library's own file is for people.
     search : str
         Name of the search that chose the settings; empty for settings as configured.
+    peers : tuple of str
+        Symbols that the dollar's strength in the rows is made of; their quotes are needed live.
     domain, conformal : optional
         Training domain of a row, interval of the move; absent when there were too few rows.
     """
@@ -81,8 +83,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     seed: int
     parameters: dict[str, int | float | str]
     trials: int
-    training: dict[str, int | float | str | bool] = {}
+    training: dict[str, int | float | str | bool | list[str]] = {}
     costs: dict[str, float] = {}
+    peers: tuple[str, ...] = ()
     domain: Domain | None = None
     conformal: Conformal | None = None
     libraries: dict[str, str] = {}

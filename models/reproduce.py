@@ -11,11 +11,12 @@ from core.costs import CostModel
 from core.errors import BadInput
 from core.instruments import Instrument
 from features.spec import spec_named
-from models.dataset import Dataset, build_dataset
+from models.dataset import Dataset
 from models.families import learner_of
 from models.family import Learner
 from models.fitting import FittedModel, fit_calibrated
 from models.manifest import Manifest, file_entry
+from models.stored import stored_dataset, tapes_hash
 from storage.parquet import TickStore
 
 
@@ -73,7 +74,7 @@ def reproduce(
         )
     learner = learner_of(_settings(manifest), int(manifest.parameters.get("nthread", 1)))
     _refuse_other_libraries(manifest, learner)
-    found_hash = store.snapshot_hash(manifest.symbol)
+    found_hash = tapes_hash(store, manifest.symbol, manifest.peers)
     if found_hash != manifest.data_hash:
         raise BadInput(
             f"the stored quotes of {manifest.symbol} have hash {found_hash}, the version was made "
@@ -100,7 +101,6 @@ def _retrained(
     manifest: Manifest, store: TickStore, instrument: Instrument, learner: Learner
 ) -> FittedModel:
     config = _settings(manifest)
-    columns = store.read(manifest.symbol)
     spec = spec_named(manifest.spec_name)
     if spec.fingerprint != manifest.spec_fingerprint:
         raise BadInput(
@@ -108,14 +108,8 @@ def _retrained(
             f"made with {manifest.spec_fingerprint}"
         )
     costs = CostModel(**manifest.costs)
-    dataset = build_dataset(
-        columns,
-        manifest.symbol,
-        spec,
-        instrument.pip,
-        config,
-        costs,
-        data_hash=manifest.data_hash,
+    dataset = stored_dataset(
+        store, instrument, config, costs, manifest.data_hash, spec=spec, peers=manifest.peers
     )
     _refuse_other_span(manifest, dataset)
     return fit_calibrated(dataset.training(), learner, config.embargo_samples, config.calibration)

@@ -3,8 +3,9 @@
 A hole is the first quote of an instrument, a jump of its sequence (the feed lost quotes, or the
 ring overwrote some) or a new feature spec. From there the instrument's quotes are held back while
 a thread reads the stored tape and builds the state; then the rebuild goes in, followed by what was
-held. Where the stored tape ends too long before the first live quote, the rebuild is one from
-nothing, and the instrument is cold until it has warmed up live.
+held. Instruments that make up the dollar's strength wait together, since their quotes tell its
+minutes in their order. Where the stored tape ends too long before the first live quote, the rebuild
+is one from nothing, and the instrument is cold until it has warmed up live.
 
 Nothing here grows without bound: the ring and what is held of an instrument overwrite their oldest
 quotes, which are counted, and the inbox is given no more than the ring may hold.
@@ -20,7 +21,8 @@ from typing import NamedTuple
 from core.columns import QuoteColumns
 from core.instruments import InstrumentTable
 from core.types import Quote
-from features.engine import FeatureEngine, Prepared
+from features.source import ColumnsStore, Refill
+from features.spec import FeatureSpec
 from market.feed import FeedGap
 from market.ring_buffer import RingBuffer
 from serving.continuity import follows
@@ -31,12 +33,11 @@ from trading.inbox import Inbox
 log = logging.getLogger(__name__)
 
 
-class _Refill(NamedTuple):
+class _Found(NamedTuple):
     """What the thread has read and built."""
 
-    engine: FeatureEngine
     columns: QuoteColumns
-    state: Prepared
+    refill: Refill
 
 
 class Admission:
@@ -83,7 +84,8 @@ class Admission:
         self._tell = tell
         self._last_seq: list[int | None] = [None] * len(self._symbols)
         self._held: dict[int, deque[Quote]] = {}
-        self._read: dict[int, _Refill] = {}
+        self._holding: dict[int, int] = {}
+        self._read: dict[int, _Found] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._overwritten_held = 0
         self.ring = RingBuffer(capacity)
@@ -119,11 +121,11 @@ class Admission:
 
     def is_rebuilding(self, instrument: int) -> bool:
         """Tell whether the instrument is cold until its rebuild is in."""
-        return instrument in self._held
+        return self._group(instrument) in self._held
 
     def is_warm(self, instrument: int) -> bool:
         """Tell whether the instrument has a row to predict on."""
-        return instrument not in self._held and self.features.is_warm(instrument)
+        return not self.is_rebuilding(instrument) and self.features.is_warm(instrument)
 
     def forget(self, instrument: int) -> None:
         """Treat the next quote as one behind a hole: the spec has changed."""
@@ -132,12 +134,10 @@ class Admission:
     def rebuild(self, event: FeaturesRebuilt) -> None:
         """Carry the event out on the features, with what the thread has read."""
         found = self._read.pop(event.instrument, None)
-        engine = self.features.engine(event.instrument)
-        if found is not None and engine is found.engine:
-            engine.install(event.instrument, found.state)
-        else:  # the spec changed in between; the columns are those that a replay will read
+        if found is None or not self.features.install(event.instrument, found.refill):
+            # The spec changed in between; the columns are those that a replay will read.
             columns = empty_columns() if found is None else found.columns
-            self.features.rebuild(event.instrument, columns)
+            self.features.rebuild(event.instrument, columns, self._store, event.before_ns)
         self.rebuilds += 1
 
     async def close(self) -> None:
@@ -148,59 +148,91 @@ class Admission:
 
     def _admit(self, quote: Quote) -> None:
         instrument = quote.instrument
-        last = self._last_seq[instrument]
-        self._last_seq[instrument] = quote.seq
-        held = self._held.get(instrument)
+        group = self._group(instrument)
+        held = self._held.get(group)
         if held is not None:
             self._overwritten_held += len(held) == self._capacity
+            self._holding[instrument] = group
             held.append(quote)
             return
-        engine = self.features.engine(instrument)
-        if engine is None or (last is not None and quote.seq == last + 1):
+        last = self._last_seq[instrument]
+        self._last_seq[instrument] = quote.seq
+        follows_on = last is not None and quote.seq == last + 1
+        if follows_on or not self.features.needs_tape(instrument):
             self._inbox.put_quote(quote)
             return
-        self._held[instrument] = deque((quote,), self._capacity)
-        task = asyncio.get_running_loop().create_task(self._refill(quote, engine))
+        self._held[group] = deque((quote,), self._capacity)
+        self._holding[instrument] = group
+        task = asyncio.get_running_loop().create_task(self._refill(quote, group))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._refilled, instrument))
+        task.add_done_callback(partial(self._refilled, instrument, group))
 
-    def _refilled(self, instrument: int, task: asyncio.Task[None]) -> None:
+    def _refilled(self, instrument: int, group: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("features were not rebuilt: %s", error, exc_info=error)
-            self.missed += len(self._held.pop(instrument, ()))
-            self.forget(instrument)  # the next quote tries again
+            lost = self._let_go(group)
+            self.missed += len(lost)
+            for one in {quote.instrument for quote in lost} | {instrument}:
+                self.forget(one)  # the next quote tries again
 
-    async def _refill(self, first: Quote, engine: FeatureEngine) -> None:
+    async def _refill(self, first: Quote, group: int) -> None:
         instrument, before_ns = first.instrument, first.ts_event
         while True:
-            found = await asyncio.to_thread(self._read_before, first, engine)
-            current = self.features.engine(instrument)
-            if current is None or current is engine:
-                break
-            engine = current  # swapped while we read
+            engine = self.features.engine(instrument)
+            found = await asyncio.to_thread(self._read_before, first)
+            if self.features.engine(instrument) is engine:
+                break  # or it was swapped while we read
+        if self.features.group(instrument) != group:
+            self._begin_anew(first, group)
+            return
         from_ns = int(found.columns.ts[0]) if len(found.columns) else before_ns
-        self.holes += not len(found.columns)
+        self.holes += engine is not None and not len(found.columns)
         self._read[instrument] = found
         self._tell(FeaturesRebuilt(0, instrument, from_ns, before_ns))
-        self._release(first)
+        self._release(first, group)
 
-    def _release(self, first: Quote) -> None:
+    def _release(self, first: Quote, group: int) -> None:
         # If `first` was overwritten meanwhile, what is left shows a jump and begins anew.
         self._last_seq[first.instrument] = first.seq - 1
-        for quote in self._held.pop(first.instrument):
+        for quote in self._let_go(group):
             self._admit(quote)
         self._wake()
 
-    def _read_before(self, first: Quote, engine: FeatureEngine) -> _Refill:
+    def _begin_anew(self, first: Quote, group: int) -> None:
+        """Hold what is held once more, in the order of the group that it belongs to by now."""
+        self.forget(first.instrument)
+        for quote in self._let_go(group):
+            self._admit(quote)
+
+    def _let_go(self, group: int) -> deque[Quote]:
+        self._holding = {one: key for one, key in self._holding.items() if key != group}
+        return self._held.pop(group, deque())
+
+    def _group(self, instrument: int) -> int:
+        """Group that the instrument's quotes wait with; it may change while they wait."""
+        return self._holding.get(instrument, self.features.group(instrument))
+
+    def _read_before(self, first: Quote) -> _Found:
         """Read and build in a thread; whatever fails there leaves the instrument cold."""
-        symbol, columns = self._symbols[first.instrument], empty_columns()
+        instrument, before_ns = first.instrument, first.ts_event
+        symbol, columns = self._symbols[instrument], empty_columns()
+        engine = self.features.engine(instrument)
         try:
-            stored = warmup_quotes(self._store, symbol, engine.spec, first.ts_event)
-            if follows(stored, first.ts_event, engine.spec):
-                columns = stored
-            else:
-                log.warning("%s: stored tape ends too early, warming up from nothing", symbol)
+            if engine is not None:
+                columns = self._stored(symbol, engine.spec, before_ns)
         except Exception as error:  # noqa: BLE001 - a tape that cannot be read is no tape
             log.error("%s: stored tape cannot be read, warming up from nothing: %s", symbol, error)
-        return _Refill(engine, columns, engine.prepare(first.instrument, columns))
+        try:
+            refill = self.features.prepare(instrument, columns, self._store, before_ns)
+        except Exception as error:  # noqa: BLE001 - nor are tapes of peers that cannot be read
+            log.error("%s: stored tapes of its peers cannot be read: %s", symbol, error)
+            refill = self.features.prepare(instrument, columns, ColumnsStore({}), before_ns)
+        return _Found(columns, refill)
+
+    def _stored(self, symbol: str, spec: FeatureSpec, before_ns: int) -> QuoteColumns:
+        stored = warmup_quotes(self._store, symbol, spec, before_ns)
+        if follows(stored, before_ns, spec):
+            return stored
+        log.warning("%s: stored tape ends too early, warming up from nothing", symbol)
+        return empty_columns()

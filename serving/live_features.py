@@ -1,89 +1,20 @@
-"""Feature rows of the live tape: one engine per spec in use, warmed from the stored tape.
-
-An instrument computes the spec of the model that serves it, so an instrument without a model
-computes nothing. Its engine starts cold and is rebuilt from stored quotes when the model comes, at
-the first live quote, and after a gap of the tape.
-"""
-
-from collections.abc import Iterable
-from typing import Protocol
+"""Feature rows of the live tape, and how much of the stored tape warms them."""
 
 import numpy as np
 
-from core.columns import QuoteColumns, from_ticks
-from core.instruments import InstrumentTable
-from core.types import Cadence, Quote
-from features.engine import FeatureEngine
+from core.columns import QuoteColumns
+from core.types import Cadence
+from features.peers import QuoteStore
+from features.source import FeatureSources, empty_columns
 from features.spec import FeatureSpec
-from trading.ports import Row
+
+__all__ = ["LiveFeatures", "QuoteStore", "empty_columns", "minutes", "samples", "warmup_quotes"]
 
 _FIRST_LOOK_NS = 3_600_000_000_000
 
 
-class QuoteStore(Protocol):
-    """Stored quotes by symbol, see `storage.parquet.TickStore`."""
-
-    def read(
-        self, symbol: str, start_ns: int | None = None, end_ns: int | None = None
-    ) -> QuoteColumns:
-        """Return quotes with ``start_ns <= ts < end_ns``."""
-        ...
-
-
-class LiveFeatures:
-    """The `FeatureSource` of the live engine.
-
-    Parameters
-    ----------
-    instruments : InstrumentTable
-        Their pips scale the rows.
-    """
-
-    def __init__(self, instruments: InstrumentTable) -> None:
-        self._pips = [row.pip for row in instruments]
-        self._engines: dict[str, FeatureEngine] = {}
-        self._serving: list[FeatureEngine | None] = [None] * len(self._pips)
-
-    def update(self, quote: Quote) -> Row | None:
-        """Advance the instrument's engine; None without one, or when it gives no row."""
-        engine = self._serving[quote.instrument]
-        return None if engine is None else engine.update(quote)
-
-    def use(self, instrument: int, spec: FeatureSpec) -> bool:
-        """Compute `spec` for `instrument`; True when it changed, so that a rebuild is due."""
-        engine = self._engines.get(spec.name)
-        if engine is None:
-            engine = self._engines[spec.name] = FeatureEngine(spec, self._pips)
-        if self._serving[instrument] is engine:
-            return False
-        engine.make_cold(instrument)
-        self._serving[instrument] = engine
-        return True
-
-    def is_warm(self, instrument: int) -> bool:
-        """Say whether the instrument has an engine with enough samples."""
-        engine = self._serving[instrument]
-        return engine is not None and engine.is_warm(instrument)
-
-    def engine(self, instrument: int) -> FeatureEngine | None:
-        """Engine of the instrument, None while no model serves it."""
-        return self._serving[instrument]
-
-    def engines(self) -> Iterable[FeatureEngine]:
-        """All engines in use."""
-        return self._engines.values()
-
-    def make_cold(self, instrument: int) -> None:
-        """Drop the instrument's state: no row until it is rebuilt."""
-        engine = self._serving[instrument]
-        if engine is not None:
-            engine.make_cold(instrument)
-
-    def rebuild(self, instrument: int, columns: QuoteColumns) -> None:
-        """Start afresh from stored quotes."""
-        engine = self._serving[instrument]
-        if engine is not None:
-            engine.rebuild(instrument, columns)
+class LiveFeatures(FeatureSources):
+    """The `FeatureSource` of the live engine."""
 
 
 def warmup_quotes(
@@ -120,8 +51,3 @@ def samples(columns: QuoteColumns, spec: FeatureSpec) -> int:
     if spec.cadence is Cadence.TICK or not len(columns):
         return len(columns)
     return len(np.unique((columns.ts - (columns.span > 0)) // spec.bar_ns))
-
-
-def empty_columns() -> QuoteColumns:
-    """Return columns without a row."""
-    return from_ticks(np.empty(0, np.int64), np.empty(0), np.empty(0))

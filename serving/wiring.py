@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from core.clock import Clock, SystemClock
 from core.config import Config, FixConfig
+from core.errors import ArtifactRefused
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
 from features import kernel
 from features.spec import spec_named
+from features.user import load_modules
 from fix.store import FileStore
 from fix.transport import Backoff
 from market.fix_feed import FixFeed
@@ -61,8 +63,10 @@ class Models:
         features: LiveFeatures,
         admission: Admission,
         live: LiveLoop,
+        symbols: tuple[str, ...],
     ) -> None:
         self._instruments = instruments
+        self._symbols = symbols
         self._pool = pool
         self._features = features
         self._admission = admission
@@ -72,6 +76,7 @@ class Models:
     async def swap(self, symbol: str, model: LoadedModel, version: RegisteredVersion) -> None:
         """Have the engine take the version between two events; raises what the pool raises."""
         instrument = self._instruments.by_symbol(symbol).id
+        _refuse_absent(model, self._symbols)
         self._coming[instrument, version.version] = model
         event = ModelSwapped(0, instrument, version.model, version.version, version.approved)
         try:
@@ -83,8 +88,19 @@ class Models:
         """Set the references; the instrument is rebuilt when the spec is another one."""
         model = self._coming[event.instrument, event.version]
         self._pool.swap(event.instrument, model, event.version, event.approved)
-        if self._features.use(event.instrument, spec_named(model.manifest.spec_name)):
+        manifest = model.manifest
+        spec = spec_named(manifest.spec_name)
+        if self._features.use(event.instrument, spec, manifest.peers):
             self._admission.forget(event.instrument)
+
+
+def _refuse_absent(model: LoadedModel, symbols: tuple[str, ...]) -> None:
+    absent = [peer for peer in model.manifest.peers if peer not in symbols]
+    if absent:
+        raise ArtifactRefused(
+            f"the model's features need live quotes of {', '.join(absent)}, which risk.symbols "
+            "does not follow"
+        )
 
 
 class _Stores(NamedTuple):
@@ -126,6 +142,7 @@ async def open_runtime(
         When another process has the account's FIX session.
     """
     clock = clock or SystemClock()
+    load_modules(config.features.modules)
     async with AsyncExitStack() as stack:
         stores = _open_stores(config, stack)
         live = LiveLoop(clock, stores.journal)
@@ -202,7 +219,8 @@ def _scoring(config: Config, instruments: InstrumentTable, live: LiveLoop) -> _S
         live.tell,
     )
     pool = ModelPool([row.symbol for row in instruments])
-    return _Scoring(features, admission, pool, Models(instruments, pool, features, admission, live))
+    models = Models(instruments, pool, features, admission, live, _symbols(config))
+    return _Scoring(features, admission, pool, models)
 
 
 def _engine(
