@@ -43,8 +43,8 @@ from features.sample import (
     QUIET_SECS,
     RETURN_BPS,
 )
-from features.spec import MINUTE_NS, FeatureSpec, Plan
-from features.strength import Strength
+from features.spec import FeatureSpec, Plan
+from features.strength import MINUTE_NS, Strength
 from market import bars
 from market.bars import BUCKET, CLOSE, COUNT, LAST_TS, N_INTS, STARTED
 
@@ -224,16 +224,23 @@ def _apply(
     return code
 
 
+# Modules of this package that are compiled into the entries, or give constants to what is.
+COMPILED = (
+    *("blocks", "borrow", "closed", "dispatch", "indicators", "kernel", "native", "patterns"),
+    *("quoting", "sample", "sessions", "strength", "windows"),
+)
+
+
 def _source_digest() -> int:
     here = Path(__file__).parent
-    files = (Path(bars.__file__), *sorted(here.glob("*.py")))
+    files = (Path(bars.__file__), *(here / f"{name}.py" for name in COMPILED))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
     return int.from_bytes(digest.digest()[:7])
 
 
 # numba notices a change of the file that a cached kernel stands in, but not of the kernels that it
 # calls in other files. A value closed over is part of its cache key, so the entries close over a
-# digest of all the sources; kernels that call into other files are cached as part of an entry only.
+# digest of their sources; kernels that call into other files are cached as part of an entry only.
 
 
 def _build_step(digest: int) -> Any:
