@@ -142,7 +142,6 @@ async def open_runtime(
         When another process has the account's FIX session.
     """
     clock = clock or SystemClock()
-    load_modules(config.features.modules)
     async with AsyncExitStack() as stack:
         stores = _open_stores(config, stack)
         live = LiveLoop(clock, stores.journal)
@@ -208,6 +207,7 @@ def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:
 
 
 def _scoring(config: Config, instruments: InstrumentTable, live: LiveLoop) -> _Scoring:
+    load_modules(config.features.modules)
     features = LiveFeatures(instruments)
     admission = Admission(
         instruments,
