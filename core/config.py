@@ -92,6 +92,8 @@ class TrainingConfig:
     "mlp", a network over one row. `objective` "return" has trees learn the size of the move instead
     of its side. Rows count by the independence of their labels; `class_weight` "balanced" lets both
     sides count alike, `cost_weight` "stake" lets a row count by what its wrong side would cost.
+    The settings from `window` on are those of networks: an epoch draws `epoch_rows`, and `patience`
+    is the number of epochs without gain on later rows after which there are no more.
     """
 
     __pydantic_config__ = _STRICT
@@ -121,9 +123,10 @@ class TrainingConfig:
     reg_lambda: float = 10.0
     seed: int = 7
     window: int = 64
-    channels: int = 24
-    epochs: int = 30
-    patience: int = 5
+    channels: int = 16
+    epochs: int = 20
+    patience: int = 4
+    epoch_rows: int = 4_096
     batch_rows: int = 256
     dropout: float = 0.1
     weight_decay: float = 0.001

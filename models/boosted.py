@@ -13,11 +13,18 @@ from core.config import TrainingConfig
 from core.errors import BadInput
 from models.dataset import Dataset
 from models.family import Parameters, Tell
-from models.inference.engines import ENGINE_FILES, HEAP, NODES, engine_of
+from models.inference.engines import (
+    ENGINE_FILES,
+    HEAP,
+    NODES,
+    TOLERANCES,
+    UBJSON_FILE,
+    engine_of,
+)
 from models.inference.heap import HeapTrees
 from models.inference.nodes import NodeTrees
 from models.trees import compile_model
-from models.weights import sample_weights
+from models.weights import sample_weights, targets
 from models.windows import Inputs
 
 F4 = NDArray[np.float32]
@@ -30,9 +37,7 @@ LIBRARIES = {
     "numba": numba.__version__,
 }
 """Versions of what decides the bytes of a model: trees, weights and splits, feature rows."""
-UBJSON_FILE = "model.ubj"
 STOPPING_FRACTION = 0.15
-TOLERANCE = 1e-7
 _OBJECTIVES = {"direction": "binary:logistic", "return": "reg:squarederror"}
 _METRICS = {"direction": "logloss", "return": "rmse"}
 
@@ -102,7 +107,7 @@ class BoostedParams:
     @property
     def tolerance(self) -> float:
         """Both engines are XGBoost to the bit; the rest is the logistic function."""
-        return TOLERANCE
+        return TOLERANCES[HEAP]
 
     @property
     def libraries(self) -> dict[str, str]:
@@ -114,19 +119,13 @@ class BoostedParams:
         trees = self.trees
         if self.early_stopping > 0:
             first, then = early.cut(STOPPING_FRACTION, embargo)
-            trees = best_rounds(
-                first.rows, self.targets(first), then.rows, self.targets(then), self,
-                self.weights(first),
-            )  # fmt: skip
-        fitted = fit(early.rows, self.targets(early), self.with_trees(trees), self.weights(early))
+            known, later = (targets(part, self.objective) for part in (first, then))
+            trees = best_rounds(first.rows, known, then.rows, later, self, self.weights(first))
+        fitted = fit(
+            early.rows, targets(early, self.objective), self.with_trees(trees), self.weights(early)
+        )
         tell(1, f"{fitted.n_trees} trees")
         return fitted
-
-    def targets(self, data: Dataset) -> NDArray[np.bool_] | NDArray[np.float64]:
-        """Give what is learnt of each row: its side, or its move in standard deviations."""
-        if self.objective == "direction":
-            return data.up
-        return data.move_pips / (float(np.std(data.move_pips)) or 1.0)
 
     def weights(self, data: Dataset) -> NDArray[np.float64]:
         """How much each row counts."""

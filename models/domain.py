@@ -107,3 +107,22 @@ def scores(rows, low, high, per_width):  # type: ignore[no-untyped-def]
     for k in range(rows.shape[0]):
         out[k] = score_row(rows[k], low, high, per_width)
     return out
+
+
+_WINDOW = (types.Array(float32, 2, "C", readonly=True), float32[::1], float32[::1], float32[::1])
+
+
+@njit(
+    [float64(float32[:, ::1], float32[::1], float32[::1], float32[::1]), float64(*_WINDOW)],
+    cache=True,
+)
+def score_window(window, low, high, per_width):  # type: ignore[no-untyped-def]
+    """Score of the newest row of a window; infinite when anything in it is not finite.
+
+    The older rows have each been the newest, and were judged then.
+    """
+    for j in range(window.shape[0]):
+        for k in range(window.shape[1]):
+            if not np.isfinite(window[j, k]):
+                return np.inf
+    return score_row(window[window.shape[0] - 1], low, high, per_width)

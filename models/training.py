@@ -6,6 +6,7 @@ rows whose labels end before the first tested row.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -76,6 +77,7 @@ def train(
     nthread: int = 1,
     trials: int = 1,
     tried: F8 | None = None,
+    checkpoints: Path | None = None,
 ) -> TrainingResult:
     """Evaluate by walk-forward and fit the final model, all inside the training part.
 
@@ -92,6 +94,8 @@ def train(
         Sharpe Ratio allows for them.
     tried : float64[configurations, periods], optional
         What the complete trials of the search earned that chose these settings; PBO is among them.
+    checkpoints : Path, optional
+        Folder from whose states a killed training goes on; the caller removes it afterwards.
 
     Raises
     ------
@@ -101,7 +105,7 @@ def train(
     if pip != dataset.pip:
         raise BadInput(f"the data set was labelled with a pip of {dataset.pip}, not {pip}")
     policy = Policy(decide, costs, decision_config)
-    learner = learner_of(config, nthread)
+    learner = learner_of(config, nthread, checkpoints)
     part = dataset.training()
     steps = _Steps(on_progress, learner.steps, config.folds + 1)
     scored: list[Scored] = []

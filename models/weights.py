@@ -1,6 +1,7 @@
 """How much each training row counts."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.columns import F8
 from models.dataset import Dataset
@@ -35,3 +36,10 @@ def sample_weights(data: Dataset, class_weight: str = "none", cost_weight: str =
             weight = weight * np.where(data.up, 0.5 / share, 0.5 / (1.0 - share))
     left = float(weight.sum())
     return weight * (total / left) if left > 0.0 else weight
+
+
+def targets(data: Dataset, objective: str) -> NDArray[np.bool_] | F8:
+    """Give what is learnt of each row: its side, or its move in standard deviations."""
+    if objective == "direction":
+        return data.up
+    return data.move_pips / (float(np.std(data.move_pips)) or 1.0)

@@ -11,25 +11,37 @@ from numpy.typing import NDArray
 from core.errors import ArtifactRefused, BadInput
 from features.spec import spec_named
 from models import manifest as manifests
-from models.domain import score_row as distance
-from models.inference.engines import ENGINE_FILES, ENGINES, HEAP, Engine, probabilities
+from models.domain import score_row, score_window
+from models.inference.engines import (
+    ENGINE_FILES,
+    ENGINES,
+    FAMILIES,
+    HEAP,
+    MODEL_FILES,
+    ONNX,
+    ONNX_FILE,
+    TOLERANCES,
+    Engine,
+    NetworkEngine,
+    probabilities,
+)
+from models.inference.network import OnnxNetwork, UnreadableModel
 from models.manifest import FILE_NAME, Manifest
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
-FAMILIES = frozenset({"boosted-trees"})
 CALIBRATIONS = frozenset({"platt", "base_rate", "identity", "isotonic"})
 CANARY_FILES = ("canary_rows.npy", "canary_p.npy")
 
 
 def files_of(engine: str = HEAP) -> frozenset[str]:
     """Files of an artifact that an engine serves, beside the manifest."""
-    return frozenset({"model.ubj", *ENGINE_FILES[engine], *CANARY_FILES})
+    return frozenset({MODEL_FILES[engine], *ENGINE_FILES[engine], *CANARY_FILES})
 
 
 MIN_CANARIES = 8
-TOLERANCE = 1e-7
+MAX_WINDOW = 4_096
 
 
 class LoadedModel:
@@ -46,6 +58,7 @@ class LoadedModel:
     """
 
     __slots__ = (
+        "_distance",
         "_domain",
         "_score",
         "_terms",
@@ -62,16 +75,27 @@ class LoadedModel:
         self.engine = engine
         self.canary_rows = canary_rows
         self._score, self._terms = engine.scorer(manifest.calibration)
+        self._distance = score_row if manifest.window == 1 else score_window
         self._domain = None if manifest.domain is None else manifest.domain.arrays()
         self.domain_limit = np.inf if manifest.domain is None else manifest.domain.limit
 
+    @property
+    def tolerance(self) -> float:
+        """Largest difference in p from what the library predicted of the canary rows."""
+        return TOLERANCES[self.manifest.engine]
+
+    @property
+    def reads_windows(self) -> bool:
+        """Whether one prediction reads several rows."""
+        return self.manifest.window > 1
+
     def predict_row(self, row: F4) -> float:
-        """Calibrated p of one row.
+        """Calibrated p of one row, or of one window of rows.
 
         Parameters
         ----------
-        row : float32[n_features]
-            C-contiguous; nothing of it is kept.
+        row : float32[n_features], or float32[window, n_features] for a window above 1
+            C-contiguous, oldest row first; nothing of it is kept.
 
         Raises
         ------
@@ -81,17 +105,22 @@ class LoadedModel:
         return self._score(row, *self._terms)
 
     def domain_score(self, row: F4) -> float:
-        """How far a row float32[n_features] lies outside of the training rows; 0 inside.
+        """How far what `predict_row` reads lies outside of the training rows; 0 inside.
 
         See `models.domain`; 0 as well when the manifest has no domain.
         """
         if self._domain is None:
             return 0.0
-        score: float = distance(row, *self._domain)
+        score: float = self._distance(row, *self._domain)
         return score
 
     def predict(self, rows: F4) -> F8:
-        """Calibrated p of rows float32[k, n_features], float64[k]; `predict_row` on each."""
+        """Calibrated p, float64[k], of rows float32[k, window, n_features]; `predict_row` on each.
+
+        For a window of 1 rows float32[k, n_features] will do.
+        """
+        if rows.ndim == 3 and self.manifest.window == 1:
+            rows = rows[:, 0]
         return probabilities(self.engine, rows, self.manifest.calibration)
 
     def warm(self) -> None:
@@ -171,10 +200,12 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
 
 def _verify_terms(manifest: Manifest) -> None:
     """Refuse what this code cannot read, or whose feature rows it would compute otherwise."""
-    if manifest.family not in FAMILIES:
+    if manifest.family not in FAMILIES[manifest.engine]:
         raise ArtifactRefused(f"family {manifest.family!r} cannot be served here")
-    if manifest.window != 1:
-        raise ArtifactRefused(f"a window of {manifest.window} rows is not one for trees")
+    if not 1 <= manifest.window <= (MAX_WINDOW if manifest.engine == ONNX else 1):
+        raise ArtifactRefused(
+            f"a window of {manifest.window} rows is not one for {manifest.family}"
+        )
     calibration = manifest.calibration
     if calibration.kind not in CALIBRATIONS:
         raise ArtifactRefused(f"calibration {calibration.kind!r} is unknown")
@@ -215,6 +246,8 @@ def _load(folder: Path, name: str) -> np.ndarray:
 
 
 def _load_engine(folder: Path, manifest: Manifest) -> Engine:
+    if manifest.engine == ONNX:
+        return _load_network(folder, manifest)
     arrays = tuple(_load(folder, name) for name in ENGINE_FILES[manifest.engine])
     engine = ENGINES[manifest.engine](arrays, manifest.n_features)
     if engine is None:
@@ -224,16 +257,28 @@ def _load_engine(folder: Path, manifest: Manifest) -> Engine:
     return engine
 
 
+def _load_network(folder: Path, manifest: Manifest) -> NetworkEngine:
+    """Load from bytes, so that a graph that wants files beside it finds none."""
+    data = (folder / ONNX_FILE).read_bytes()
+    try:
+        return NetworkEngine(OnnxNetwork(data, manifest.window, manifest.n_features))
+    except (*UnreadableModel, ValueError) as error:
+        raise ArtifactRefused(f"{folder}: {ONNX_FILE} cannot be served: {error}") from error
+
+
 def _verify_canaries(folder: Path, model: LoadedModel, expected: np.ndarray) -> None:
-    rows = model.canary_rows
-    shape = (len(expected), model.manifest.n_features)
+    rows, manifest = model.canary_rows, model.manifest
+    shape: tuple[int, ...] = (len(expected), manifest.n_features)
+    if model.reads_windows:
+        shape = (len(expected), manifest.window, manifest.n_features)
     if rows.dtype != np.float32 or rows.shape != shape or len(expected) < MIN_CANARIES:
         raise ArtifactRefused(
             f"{folder}: canary rows {rows.dtype}{rows.shape} do not go with {len(expected)} "
-            f"expected outputs of {shape[1]} features, at least {MIN_CANARIES} of them"
+            f"expected outputs of {manifest.n_features} features, at least {MIN_CANARIES} of them"
         )
     worst = float(np.max(np.abs(model.predict(rows) - expected)))
-    if not worst <= TOLERANCE:  # also when it is NaN
+    if not worst <= model.tolerance:  # also when it is NaN
         raise ArtifactRefused(
-            f"{folder}: canary rows do not reproduce; p is off by {worst:.3g}, at most {TOLERANCE}"
+            f"{folder}: canary rows do not reproduce; p is off by {worst:.3g}, "
+            f"at most {model.tolerance}"
         )

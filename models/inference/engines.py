@@ -10,6 +10,7 @@ from core.columns import F8
 from models.calibration import Calibration
 from models.inference import heap, nodes
 from models.inference.heap import HEAP_FILES, MAX_DEPTH, HeapTrees
+from models.inference.network import OnnxNetwork
 from models.inference.nodes import NODE_FILES, NodeTrees
 
 F4 = NDArray[np.float32]
@@ -17,14 +18,25 @@ F4 = NDArray[np.float32]
 Scorer = tuple[Callable[..., float], tuple[Any, ...]]
 """A function and what it is called with after the row."""
 
-HEAP, NODES = "heap", "nodes"
+HEAP, NODES, ONNX = "heap", "nodes", "onnx"
 HEAP_DTYPES = ["int16", "float32", "float32", "float32"]
-ENGINE_FILES = {HEAP: HEAP_FILES, NODES: NODE_FILES}
+ENGINE_FILES: dict[str, tuple[str, ...]] = {HEAP: HEAP_FILES, NODES: NODE_FILES, ONNX: ()}
 """Files of each engine in the artifact, all arrays."""
+UBJSON_FILE, ONNX_FILE = "model.ubj", "model.onnx"
+MODEL_FILES = {HEAP: UBJSON_FILE, NODES: UBJSON_FILE, ONNX: ONNX_FILE}
+"""The library's own file; for networks it is also what the engine runs."""
+FAMILIES = {
+    HEAP: frozenset({"boosted-trees"}),
+    NODES: frozenset({"boosted-trees"}),
+    ONNX: frozenset({"tcn", "gru", "mlp"}),
+}
+"""Families that an engine serves."""
+TOLERANCES = {HEAP: 1e-7, NODES: 1e-7, ONNX: 1e-5}
+"""Largest difference in p between an engine and its library."""
 
 
 class Engine(Protocol):
-    """Predicts from feature rows."""
+    """Predicts from feature rows float32[k, n_features], or windows of them."""
 
     def scorer(self, calibration: Calibration) -> Scorer:
         """Give what scores one row, with no step between that could be spared."""
@@ -74,6 +86,26 @@ class NodeEngine:
     def margins(self, rows: F4) -> F4:
         """Raw log-odds of rows."""
         return nodes.margins(self.trees, rows)
+
+
+class NetworkEngine:
+    """A network in ONNX Runtime."""
+
+    def __init__(self, network: OnnxNetwork) -> None:
+        self.network = network
+
+    def scorer(self, calibration: Calibration) -> Scorer:
+        """Run the graph on one window, then calibrate."""
+        margin_of = self.network.margin
+        if calibration.kind == "isotonic":
+            knots = calibration.knots()
+            return lambda window: heap.interpolate_one(margin_of(window), *knots), ()
+        slope, offset = calibration.slope, calibration.offset
+        return lambda window: heap.calibrate_one(margin_of(window), slope, offset), ()
+
+    def margins(self, rows: F4) -> F4:
+        """Raw log-odds of windows float32[k, window, n_features], or of rows for a window of 1."""
+        return self.network.margins(rows if rows.ndim == 3 else rows[:, None, :])
 
 
 def engine_of(trees: HeapTrees | NodeTrees) -> HeapEngine | NodeEngine:

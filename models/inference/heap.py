@@ -130,6 +130,10 @@ def _calibrated_all(margins, slope, offset):  # type: ignore[no-untyped-def]
     return out
 
 
+calibrate_one = _calibrated
+"""p of one margin: ``calibrate_one(margin, slope, offset)``."""
+
+
 def calibrate(margins: F8, slope: float, offset: float) -> F8:
     """``1 / (1 + exp(-(slope * margin + offset)))`` for float64[k], equal to `score_row`'s p.
 
@@ -164,6 +168,10 @@ def _interpolated_all(margins, x, y):  # type: ignore[no-untyped-def]
     for k in range(margins.shape[0]):
         out[k] = _interpolated(margins[k], x, y)
     return out
+
+
+interpolate_one = _interpolated
+"""p of one margin: ``interpolate_one(margin, x, y)``."""
 
 
 def interpolate(margins: F8, x: F8, y: F8) -> F8:
