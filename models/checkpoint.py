@@ -59,7 +59,7 @@ class Checkpoint:
         if self._file is None or not self._file.is_file():
             return None
         try:
-            with np.load(self._file, allow_pickle=False) as found:
+            with self._file.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 return {name: found[name] for name in found.files}
         except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
             log.warning("%s cannot be read, training begins anew: %s", self._file, error)

@@ -119,7 +119,7 @@ class NetworkParams:
     def libraries(self) -> dict[str, str]:
         """Versions of what decides the outcome."""
         return {
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "onnxruntime": onnxruntime.__version__,
             "onnx": onnx.__version__,
             "numpy": np.__version__,

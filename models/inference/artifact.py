@@ -147,7 +147,7 @@ def load_verified(folder: Path, manifest_sha256: str) -> LoadedModel:
         compute, arrays that are no heap, canary rows that do not reproduce.
     """
     manifest = _verified_manifest(folder, manifest_sha256)
-    if manifest.engine not in ENGINES:
+    if manifest.engine not in ENGINE_FILES:
         raise ArtifactRefused(f"engine {manifest.engine!r} is unknown here")
     _verify_files(folder, manifest)
     _verify_terms(manifest)
