@@ -23,7 +23,7 @@ from tests.e2e.stack import SYMBOL, platform, with_venue
 from tests.e2e.test_cache_faults import FAULTS, history, metrics
 from tests.redis_server import RedisServer, SlowWire
 
-ROUNDS = 4
+ROUNDS = 6
 SECS = 3.0
 PAUSE_SECS = 0.02
 COUNTERS = (

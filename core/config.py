@@ -245,7 +245,8 @@ class CacheConfig:
     by all processes at `url`. `store_ms` is the longest that a call to it may take; after
     `breaker_failures` in a row it is left alone for `breaker_open_ms`. Values of at least
     `compress_bytes` are compressed. `compute_ms` is the deadline of a computation, after which the
-    last good row is given, marked stale.
+    last good row is given, marked stale. With "redis" each process tells its live rows to the
+    others every `share_ms`; 0 tells none.
     """
 
     __pydantic_config__ = _STRICT
@@ -263,6 +264,7 @@ class CacheConfig:
     compute_threads: int = 2
     compute_queue: int = 16
     history_quotes: int = 5_000
+    share_ms: float = 250.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,6 +98,11 @@ def tick_key(spec: FeatureSpec, symbol: str, pip: float, seq: int) -> str:
     return f"{_made_from(spec, symbol, pip)}:{seq}"
 
 
+def newest_key(spec: FeatureSpec, symbol: str, pip: float) -> str:
+    """Key of the sequence of the newest live row that was told."""
+    return f"{_made_from(spec, symbol, pip)}:newest"
+
+
 def history_key(
     spec: FeatureSpec, symbol: str, pip: float, columns: QuoteColumns, window: int = 1
 ) -> str:

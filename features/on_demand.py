@@ -37,6 +37,7 @@ class Source(StrEnum):
     """Where a row came from."""
 
     LIVE = "live"
+    SHARED = "shared"
     FIRST_LEVEL = "l1"
     SECOND_LEVEL = "l2"
     COMPUTED = "computed"

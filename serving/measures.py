@@ -80,6 +80,8 @@ class Measures(NamedTuple):
     def _rows(self) -> Pairs:
         yield "on_demand_requests", self.on_demand.answered
         yield "decisions_held_stale", self.on_demand.held_stale
+        yield "shared_rows_told", self.on_demand.shared.told
+        yield "shared_rows_read", self.on_demand.shared.read
         rows = self.on_demand.rows
         yield "feature_rows_computed", rows.computed
         yield "feature_rows_shared", rows.shared

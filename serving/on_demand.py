@@ -17,14 +17,14 @@ from core.instruments import Instrument, InstrumentTable
 from core.types import Decision, Prediction, Quote, Signal
 from features.cache import FeatureRow
 from features.on_demand import Found, OnDemandRows, Source
+from features.shared import SharedRows
 from features.spec import FeatureSpec, spec_named
-from serving.admission import Admission
 from serving.history import HistoryBody, columns_of, most_bytes
 from serving.live_features import LiveFeatures
+from serving.sharing import LiveRows
 from serving.views import FeaturesView
 from trading.decision import FEATURES_STALE, NO_MODEL, decide
 from trading.engine import decision_of
-from trading.marks import Marks
 from trading.ports import Predictor
 
 
@@ -33,6 +33,8 @@ class OnDemand:
 
     Parameters
     ----------
+    live : LiveRows
+        Newest rows of the symbols that this process serves.
     rows : OnDemandRows
     prefix : str
         First letters of the ids of these decisions, not used by any other run.
@@ -50,9 +52,8 @@ class OnDemand:
         *,
         instruments: InstrumentTable,
         features: LiveFeatures,
+        live: LiveRows,
         predictor: Predictor,
-        marks: Marks,
-        admission: Admission,
         rows: OnDemandRows,
         clock: Clock,
         costs: CostModel,
@@ -61,13 +62,13 @@ class OnDemand:
         prefix: str,
     ) -> None:
         self.rows = rows
+        self.shared = SharedRows(rows.cache)
         self.most_bytes = most_bytes(cache.history_quotes)
         self._most_quotes = cache.history_quotes
         self._instruments = instruments
         self._features = features
         self._predictor = predictor
-        self._marks = marks
-        self._admission = admission
+        self._live = live
         self._clock = clock
         self._costs = costs
         self._policy = policy
@@ -81,7 +82,7 @@ class OnDemand:
         terms = self._instruments.by_symbol(symbol)
         spec = self._wished(terms, spec_name)
         if history is None:
-            view = self._live_view(terms, spec)
+            view = self._view(terms, spec, await self._newest(terms, spec))
         else:
             columns = columns_of(history, self._most_quotes)
             found = await self.rows.newest(symbol, spec, terms.pip, columns)
@@ -154,21 +155,17 @@ class OnDemand:
             raise BadInput(f"no model serves {terms.symbol} now: say which spec")
         return spec
 
-    def _live_view(self, terms: Instrument, spec: FeatureSpec) -> FeaturesView:
-        """Show the live engine's own last row; it is stale when its quote is."""
-        engine, quote = self._features.engine(terms.id), self._marks.quote(terms.id)
-        if quote is None:
-            raise Unavailable(f"{terms.symbol} has had no quote yet")
-        if engine is None or engine.spec.fingerprint != spec.fingerprint:
+    async def _newest(self, terms: Instrument, spec: FeatureSpec) -> Found:
+        """Newest live row, ours or of the process that serves the symbol; stale when old."""
+        row, source = self._live.newest(terms.id), Source.LIVE
+        if row is None or row.fingerprint != spec.fingerprint:
+            row, source = await self.shared.newest(terms.symbol, spec, terms.pip), Source.SHARED
+        if row is None and spec is self._served(terms):
+            raise Unavailable(f"{terms.symbol}: no quote yet, or features are warming up")
+        if row is None:
             raise BadInput(f"{spec.name!r} is not computed live for {terms.symbol}: send a history")
-        rebuilding = self._admission.is_rebuilding(terms.id)
-        values = None if rebuilding else engine.last_row(terms.id)
-        if values is None:
-            raise Unavailable(f"{terms.symbol}: features are warming up")
-        row = FeatureRow(values, spec.fingerprint, quote.seq, quote.ts_event, quote.ts_recv)
-        age_ms = (self._clock.now_ns() - quote.ts_recv) / 1e6
-        stale = not 0.0 <= age_ms <= self._policy.max_quote_age_ms
-        return self._view(terms, spec, Found(row, Source.LIVE, stale))
+        age_ms = (self._clock.now_ns() - row.made_ns) / 1e6
+        return Found(row, source, not 0.0 <= age_ms <= self._policy.max_quote_age_ms)
 
     def _view(self, terms: Instrument, spec: FeatureSpec, found: Found) -> FeaturesView:
         row = found.row

@@ -1,5 +1,6 @@
 """Opens the caches and the pool behind rows on demand."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Protocol
@@ -12,6 +13,7 @@ from features.on_demand import OnDemandRows
 from serving.admission import Admission
 from serving.live_features import LiveFeatures
 from serving.on_demand import OnDemand
+from serving.sharing import LiveRows
 from storage.cache import CacheStore
 from storage.guarded import GuardedCache
 from storage.memory import MemoryCache
@@ -48,12 +50,12 @@ def open_on_demand(
     stack: AsyncExitStack,
 ) -> OnDemand:
     """Open the answers to requests for rows; `stack` closes what is behind them."""
-    return OnDemand(
+    live = LiveRows(instruments, scoring.features, scoring.admission, engine.account.marks)
+    opened = OnDemand(
         instruments=instruments,
         features=scoring.features,
+        live=live,
         predictor=scoring.pool,
-        marks=engine.account.marks,
-        admission=scoring.admission,
         rows=open_rows(config.cache, clock, stack),
         clock=clock,
         costs=config.costs,
@@ -61,6 +63,10 @@ def open_on_demand(
         cache=config.cache,
         prefix=f"H{clock.now_ns():x}-",
     )
+    if config.cache.second != "memory" and config.cache.share_ms > 0:
+        telling = live.tell_forever(opened.shared, config.cache.share_ms / 1e3)
+        stack.callback(asyncio.create_task(telling, name="shared rows").cancel)
+    return opened
 
 
 def open_rows(config: CacheConfig, clock: Clock, stack: AsyncExitStack) -> OnDemandRows:

@@ -68,9 +68,10 @@ class PositionsView(msgspec.Struct, frozen=True):
 class FeaturesView(msgspec.Struct, frozen=True):
     """A feature row by column name.
 
-    `source` is live, l1, l2, computed or last_good. A `stale` row is not of what was asked for, or
-    the live quote is too old: nothing may be decided on it. `quote_seq` is 0 for a history;
-    `age_ms` counts from the live quote's arrival, or from the row's computation.
+    `source` is live, shared (another process serves the symbol), l1, l2, computed or last_good. A
+    `stale` row is not of what was asked for, or its live quote is too old: nothing may be decided
+    on it. `quote_seq` is 0 for a history; `age_ms` counts from the live quote's arrival, or from
+    the row's computation.
     """
 
     symbol: str

@@ -81,7 +81,7 @@ class GuardedCache:
         self._compress_bytes = config.compress_bytes
         self._ttl_secs = config.ttl_secs
         self._capacity = config.write_queue
-        self._queue: deque[tuple[str, bytes]] = deque()
+        self._queue: deque[tuple[str, bytes, float]] = deque()
         self._writing = self._told = 0
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -116,12 +116,15 @@ class GuardedCache:
             self.counts.hits += 1
         return value
 
-    def put(self, key: str, value: bytes) -> None:
-        """Have a value written soon; it is dropped when the queue is full or the store is away."""
+    def put(self, key: str, value: bytes, ttl_secs: float = 0.0) -> None:
+        """Have a value written soon; it is dropped when the queue is full or the store is away.
+
+        It is kept for `ttl_secs`, or as long as the settings say.
+        """
         if len(self._queue) >= self._capacity or not self.breaker.is_closed:
             self.counts.lost += 1
             return
-        self._queue.append((key, value))
+        self._queue.append((key, value, ttl_secs or self._ttl_secs))
         self._work.set()
 
     def start(self) -> None:
@@ -163,18 +166,25 @@ class GuardedCache:
             self._work.clear()
 
     async def _write(self) -> None:
-        size = min(BATCH, len(self._queue))
-        batch = [self._queue.popleft() for _ in range(size)]
-        entries = {key: pack(value, self._compress_bytes) for key, value in batch}
+        entries, ttl_secs, size = self._next_batch()
         self._writing = size
         try:
-            await self._call(self.breaker.admit(), self._store.put(entries, self._ttl_secs))
+            await self._call(self.breaker.admit(), self._store.put(entries, ttl_secs))
         except Unavailable:
             self.counts.lost += size
         else:
             self.counts.written += size
         finally:
             self._writing = 0
+
+    def _next_batch(self) -> tuple[dict[str, bytes], float, int]:
+        """Take what waits and is kept equally long; how many puts that were, too."""
+        ttl_secs, entries, size = self._queue[0][2], dict[str, bytes](), 0
+        while size < BATCH and self._queue and self._queue[0][2] == ttl_secs:
+            key, value, _ = self._queue.popleft()
+            entries[key] = pack(value, self._compress_bytes)
+            size += 1
+        return entries, ttl_secs, size
 
     async def _probe(self) -> None:
         """Ask; the first call may have to connect, the second must keep the budget."""

@@ -24,6 +24,7 @@ from features.spec import FeatureSpec, spec_named
 from serving.history import HistoryBody
 from serving.live_features import LiveFeatures
 from serving.on_demand import OnDemand
+from serving.sharing import LiveRows
 from storage.guarded import GuardedCache
 from storage.memory import MemoryCache
 from trading.marks import Marks
@@ -67,19 +68,22 @@ def body_of(columns: QuoteColumns) -> HistoryBody:
 
 
 class Desk:
-    def __init__(self, config: CacheConfig, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, config: CacheConfig, pool: ThreadPoolExecutor, second: GuardedCache | None = None
+    ) -> None:
         self.clock, self.go = ManualClock(NOW), threading.Event()
         self.go.set()
         self.features = LiveFeatures(DEFAULT_INSTRUMENTS)
         self.marks = Marks(DEFAULT_INSTRUMENTS, "USD")
         self.predictor, self.quiet = Predictor(), Quiet()
-        guarded = GuardedCache(MemoryCache(1_000_000, self.clock), config, self.clock)
+        guarded = second or GuardedCache(MemoryCache(1_000_000, self.clock), config, self.clock)
         self.rows = OnDemandRows(
             RowCache(10, guarded, self.clock), config, self.clock, pool, self._compute
         )
         self.door = OnDemand(
             instruments=DEFAULT_INSTRUMENTS, features=self.features, predictor=self.predictor,
-            marks=self.marks, admission=self.quiet, rows=self.rows,  # type: ignore[arg-type]
+            live=LiveRows(DEFAULT_INSTRUMENTS, self.features, self.quiet, self.marks),
+            rows=self.rows,
             clock=self.clock, costs=CostModel(), policy=DecisionConfig(max_quote_age_ms=1_000),
             cache=config, prefix="H",
         )  # fmt: skip
@@ -222,6 +226,9 @@ def test_a_symbol_is_answered_with_its_live_last_row() -> None:
     async def body(desk: Desk) -> None:
         with pytest.raises(BadInput, match="say which spec"):
             await desk.door.features("EURUSD", "", None)
+        with pytest.raises(BadInput, match="not computed live"):
+            await desk.door.features("EURUSD", "core-tick", None)
+        desk.features.use(EURUSD.id, SPEC)
         with pytest.raises(Unavailable, match="no quote yet"):
             await desk.door.features("EURUSD", "core-tick", None)
         newest = desk.serve(ticks(600))
@@ -242,6 +249,36 @@ def test_a_symbol_is_answered_with_its_live_last_row() -> None:
         with pytest.raises(Unavailable, match="warming up"):
             await desk.door.features("EURUSD", "", None)
         assert desk.rows.cache.hits + desk.rows.cache.misses == 0
+
+    run(body)
+
+
+def test_a_symbol_that_another_process_serves_is_answered_with_its_row() -> None:
+    async def body(desk: Desk) -> None:
+        newest = desk.serve(ticks(600))
+        second = desk.rows.cache.second
+        second.start()
+        live = desk.door._live
+        for _ in range(3):  # only news is told
+            live.tell(desk.door.shared)
+        assert desk.door.shared.told == 1
+        await second.flush()
+        with ThreadPoolExecutor(1) as pool:
+            other = Desk(CONFIG, pool, second)
+            view = await other.door.features("EURUSD", SPEC.name, None)
+            again = await other.door.features("EURUSD", SPEC.name, None)
+            row = live.newest(EURUSD.id)
+            assert row is not None
+            assert list(view.values.values()) == row.values.tolist() == list(again.values.values())
+            assert (view.source, view.stale, view.quote_seq) == ("shared", False, newest.seq)
+            assert other.rows.cache.hits == 1
+            other.clock.advance(2 * SECOND)
+            assert (await other.door.features("EURUSD", SPEC.name, None)).stale
+            with pytest.raises(BadInput, match="not computed live"):
+                await other.door.features("GBPUSD", SPEC.name, None)
+            await second.close()
+            with pytest.raises(BadInput, match="not computed live"):
+                await other.door.features("EURUSD", SPEC.name, None)
 
     run(body)
 

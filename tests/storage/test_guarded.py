@@ -20,6 +20,7 @@ class Store:
     def __init__(self) -> None:
         self.mode = "well"
         self.held: dict[str, bytes] = {}
+        self.ttl: dict[str, float] = {}
         self.gets = self.puts = self.pings = 0
 
     async def _do(self) -> None:
@@ -39,6 +40,7 @@ class Store:
         self.puts += 1
         await self._do()
         self.held.update(entries)
+        self.ttl.update(dict.fromkeys(entries, ttl_secs))
 
     async def ping(self) -> None:
         self.pings += 1
@@ -85,6 +87,20 @@ def test_values_come_back_also_compressed() -> None:
         counts = desk.cache.counts
         assert (counts.written, counts.hits, counts.misses, counts.lost) == (3, 3, 1, 0)
         assert desk.cache.latencies.summaries()[STORE].samples == 4 + desk.store.puts
+
+    run(body)
+
+
+def test_each_value_is_kept_as_long_as_was_asked() -> None:
+    async def body(desk: Desk) -> None:
+        for number, secs in enumerate((0.0, 5.0, 5.0, 0.0)):
+            desk.cache.put(f"k{number}", b"1", secs)
+        desk.cache.put("k1", b"2", 5.0)
+        await desk.cache.flush()
+        usual = CONFIG.ttl_secs
+        assert desk.store.ttl == {"k0": usual, "k1": 5.0, "k2": 5.0, "k3": usual}
+        assert await desk.cache.get("k1") == b"2"
+        assert desk.cache.counts.written == 5
 
     run(body)
 
