@@ -16,6 +16,7 @@ from trading.reconciliation import (
     BecomeReady,
     BookReport,
     HaltTrading,
+    LoseReadiness,
     Reconciliation,
     ReconciliationState,
     RequestOpenOrders,
@@ -26,7 +27,7 @@ from trading.reconciliation import (
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_SECS = 1.0
-_DONE = (ReconciliationState.READY, ReconciliationState.REPLAYED, ReconciliationState.MISMATCH)
+_IDLE = (ReconciliationState.REPLAYED, ReconciliationState.MISMATCH)
 
 
 class OrderSession:
@@ -57,8 +58,9 @@ class OrderSession:
 
     @property
     def ready(self) -> bool:
-        """True when logged on and reconciled."""
-        return self._broker is not None and self._broker.ready
+        """True when logged on, reconciled, and the venue answers."""
+        agreed = self.state == ReconciliationState.READY
+        return agreed and self._broker is not None and self._broker.ready
 
     @property
     def feed_up(self) -> bool:
@@ -127,8 +129,7 @@ class OrderSession:
         """Look for orders that the venue works and we do not."""
         self._live.drain()
         if self._reconciliation is not None:
-            names = [report.client_order_id for report in open_orders]
-            self._do(self._reconciliation.on_open_orders(names))
+            self._do(self._reconciliation.on_open_orders(open_orders))
 
     def _commit(self) -> None:
         """Let go of reports that are booked; one that is not must come again after a restart."""
@@ -136,12 +137,18 @@ class OrderSession:
             self._broker.commit()
 
     async def ask_again(self) -> None:
-        """Repeat what the venue has not answered, until cancelled."""
+        """Repeat what the venue has not answered, and poll it while all agrees; until cancelled."""
         while True:
             await asyncio.sleep(ASK_AGAIN_SECS)
-            found = self._reconciliation
-            if found is not None and found.state not in _DONE:
-                self._do(found.on_timeout())
+            self.look_again()
+
+    def look_again(self) -> None:
+        """Do what is due every `ASK_AGAIN_SECS`."""
+        found = self._reconciliation
+        if found is None or found.state in _IDLE:
+            return
+        self._live.drain()
+        self._do(found.on_timeout() or found.on_poll())
 
     def _booked(self, event: OrderEventIn) -> None:
         if self._reconciliation is not None:
@@ -160,12 +167,8 @@ class OrderSession:
         if broker is None:
             return
         match action:
-            case RequestStatus(order):
-                broker.request_status(order)
-            case RequestOpenOrders():
-                broker.request_mass_status()
-            case RequestPositions():
-                broker.request_positions()
+            case RequestStatus() | RequestOpenOrders() | RequestPositions():
+                _ask(broker, action)
             case BookReport(event):
                 self.inferred_fills += 1
                 log.critical("%s: %s", event.client_order_id, event.reason)
@@ -174,6 +177,20 @@ class OrderSession:
                 broker.set_reconciled()
                 self._live.tell(SessionChanged(0, ready=True, reason="reconciled"))
                 log.info("order session is ready: orders and positions agree with the venue")
+            case LoseReadiness(reason):
+                self.losses += 1
+                self._live.tell(SessionChanged(0, ready=False, reason=reason))
+                log.critical("reconciliation: %s", reason)
             case HaltTrading(reason):
                 self._live.tell(SetTradingState(0, TradingState.HALTED, reason, "reconciliation"))
                 log.critical("reconciliation: %s", reason)
+
+
+def _ask(broker: FixBroker, action: RequestStatus | RequestOpenOrders | RequestPositions) -> None:
+    match action:
+        case RequestStatus(order):
+            broker.request_status(order)
+        case RequestOpenOrders():
+            broker.request_mass_status()
+        case RequestPositions():
+            broker.request_positions()

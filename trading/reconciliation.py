@@ -1,4 +1,4 @@
-"""Start-up and every new logon: agree with the venue before anything new is sent.
+"""Agree with the venue: before anything new is sent after a logon, and again and again after it.
 
 A sans-I/O state machine. The composition root feeds it what the broker reports, *after* the engine
 has processed the same reports, and carries out the actions it returns::
@@ -6,9 +6,15 @@ has processed the same reports, and carries out the actions it returns::
     REPLAYED --logon--> RESOLVING --every asked order answered--> LISTING
     LISTING --the venue works no order that we do not--> COMPARING --same positions--> READY
     any --disconnect--> REPLAYED    a difference --> MISMATCH --a human enables--> RESOLVING
+    READY --polled, and no answer in time--> RESOLVING
+
+While READY the open orders, what is filled of them, and the positions are polled: heartbeats come
+from a session that is alive, which says nothing about what the venue does behind it. An answer is
+compared when it arrives, after all that came before it on the wire, so that nothing that is merely
+on its way shows as a difference.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -60,9 +66,22 @@ class HaltTrading(msgspec.Struct, frozen=True):
     reason: str
 
 
+class LoseReadiness(msgspec.Struct, frozen=True):
+    """Tell the engine ``SessionChanged(ready=False, reason)``: the venue is silent."""
+
+    reason: str
+
+
 Action = (
-    RequestStatus | RequestOpenOrders | RequestPositions | BookReport | BecomeReady | HaltTrading
+    RequestStatus
+    | RequestOpenOrders
+    | RequestPositions
+    | BookReport
+    | BecomeReady
+    | HaltTrading
+    | LoseReadiness
 )
+SILENT_TIMEOUTS = 3
 
 
 class Reconciliation:
@@ -81,6 +100,11 @@ class Reconciliation:
         The engine's book; only read.
     portfolio : Portfolio
         The engine's positions; only read.
+
+    Attributes
+    ----------
+    polls : int
+        Comparisons while READY that found no difference.
     """
 
     def __init__(self, book: OrderBook, portfolio: Portfolio) -> None:
@@ -89,6 +113,9 @@ class Reconciliation:
         self._waiting: set[str] = set()
         self.state = ReconciliationState.REPLAYED
         self.reason = ""
+        self._polling: RequestOpenOrders | RequestPositions | None = None
+        self._silent = 0
+        self.polls = 0
 
     @property
     def waiting_for(self) -> tuple[str, ...]:
@@ -97,6 +124,7 @@ class Reconciliation:
 
     def on_logon(self) -> list[Action]:
         """Start once the session is up and has filled its gaps."""
+        self._polling = None
         asked = self._book.open_orders()
         self._waiting = {order.client_order_id for order in asked}
         self.state = ReconciliationState.RESOLVING
@@ -111,7 +139,9 @@ class Reconciliation:
         return self._advance()
 
     def on_timeout(self) -> list[Action]:
-        """Ask again for what was not answered."""
+        """Ask again for what was not answered; a poll that stays so ends the readiness."""
+        if self.state is ReconciliationState.READY:
+            return self._poll_again()
         if self.state is ReconciliationState.LISTING:
             return [RequestOpenOrders()]
         if self.state is ReconciliationState.COMPARING:
@@ -134,14 +164,25 @@ class Reconciliation:
             )
         return [BookReport(_missing_fill(order, report))]
 
-    def on_open_orders(self, names: Iterable[str]) -> list[Action]:
-        """Look for orders that the venue works and we do not hold as open."""
-        if self.state is not ReconciliationState.LISTING:
+    def on_poll(self) -> list[Action]:
+        """Begin to compare again, unless that is under way."""
+        if self.state is not ReconciliationState.READY or self._polling is not None:
             return []
-        ours = {order.client_order_id for order in self._book.open_orders()}
-        unknown = sorted(set(names) - ours)
+        self._polling, self._silent = RequestOpenOrders(), 0
+        return [self._polling]
+
+    def on_open_orders(self, reports: Collection[StatusReport]) -> list[Action]:
+        """Look for orders that the venue works and we do not hold as open."""
+        polled = isinstance(self._polling, RequestOpenOrders)
+        if self.state is not ReconciliationState.LISTING and not polled:
+            return []
+        ours = {order.client_order_id: order for order in self._book.open_orders()}
+        theirs = {report.client_order_id for report in reports}
+        unknown = sorted(theirs - ours.keys())
         if unknown:
             return self._mismatch(f"the venue works orders that we do not: {', '.join(unknown)}")
+        if polled:
+            return self._compare_open(reports, [o for n, o in ours.items() if n not in theirs])
         self.state = ReconciliationState.COMPARING
         return [RequestPositions()]
 
@@ -154,7 +195,8 @@ class Reconciliation:
 
         Instruments that the venue does not name are flat there.
         """
-        if self.state is not ReconciliationState.COMPARING:
+        polled = isinstance(self._polling, RequestPositions)
+        if self.state is not ReconciliationState.COMPARING and not polled:
             return []
         ours = self._portfolio.steps()
         for instrument in sorted(ours.keys() | venue.keys()):
@@ -163,15 +205,45 @@ class Reconciliation:
                 return self._mismatch(
                     f"position of instrument {instrument}: ours {mine}, venue {theirs} lot steps"
                 )
+        if polled:
+            self._polling = None
+            self.polls += 1
+            return []
         self.state = ReconciliationState.READY
         return [BecomeReady()]
 
     def on_disconnect(self) -> list[Action]:
         """Forget what was asked; everything is asked again at the next logon."""
         self._waiting.clear()
+        self._polling = None
         if self.state is not ReconciliationState.MISMATCH:
             self.state = ReconciliationState.REPLAYED
         return []
+
+    def _compare_open(
+        self, reports: Iterable[StatusReport], unlisted: Iterable[Order]
+    ) -> list[Action]:
+        """Compare what is filled; ask for orders that we hold as working and the venue does not."""
+        actions: list[Action] = []
+        for report in reports:
+            actions += self.on_status(report)
+            if self.state is ReconciliationState.MISMATCH:
+                return actions
+        # One in doubt may have been sent after the question.
+        actions += [RequestStatus(order) for order in unlisted if order.status not in IN_DOUBT]
+        self._polling, self._silent = RequestPositions(), 0
+        return [*actions, self._polling]
+
+    def _poll_again(self) -> list[Action]:
+        if self._polling is None:
+            return []
+        self._silent += 1
+        if self._silent < SILENT_TIMEOUTS:
+            return [self._polling]
+        return [
+            LoseReadiness("the venue does not answer, though the session is up"),
+            *self.on_logon(),
+        ]
 
     def _advance(self) -> list[Action]:
         if self._waiting or self.state is not ReconciliationState.RESOLVING:
@@ -181,6 +253,7 @@ class Reconciliation:
 
     def _mismatch(self, reason: str) -> list[Action]:
         self.state = ReconciliationState.MISMATCH
+        self._polling = None
         self.reason = reason
         return [HaltTrading(reason)]
 

@@ -1,7 +1,8 @@
 """SIGKILL in the middle of orders, again and again: nothing lost, nothing sent twice.
 
 Orders are of all kinds: whole and in parts, rejected, resting until they execute or are canceled.
-Quick count in ``make test-all``, fifty in ``make proof`` (marker ``proof``).
+Quick count in ``make test-all``; a hundred kills of serving and fifty of the venue in ``make proof``.
+See `tests.e2e.test_step_kills` for nine hundred of the trading process alone.
 """
 
 import itertools
@@ -37,7 +38,11 @@ WORKING = {"ACCEPTED", "PARTIALLY_FILLED"}
 OVER = {"FILLED", "CANCELED", "REJECTED", "EXPIRED"}
 K = OrderEventKind
 OF_VENUE = {K.ACCEPT, K.REJECT, K.FILL, K.CANCEL, K.EXPIRE}
-COUNTS = [pytest.param(5, id="5"), pytest.param(50, id="50", marks=pytest.mark.proof)]
+
+
+def counts(full: int) -> list[Any]:
+    """Kills in ``make test-all``, and in ``make proof``."""
+    return [pytest.param(5, id="5"), pytest.param(full, id=str(full), marks=pytest.mark.proof)]
 
 
 @dataclass
@@ -208,8 +213,8 @@ def finish(running: Platform, callers: Callers, record_testsuite_property: Any) 
         record_testsuite_property(f"orders_{status.lower()}", count)
 
 
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kills", COUNTS)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kills", counts(100))
 def test_serving_is_killed_in_the_middle_of_orders(
     made: Path, tmp_path: Path, kills: int, record_testsuite_property: Any
 ) -> None:
@@ -238,7 +243,7 @@ def retry_unanswered(running: Platform, callers: Callers) -> None:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kills", COUNTS)
+@pytest.mark.parametrize("kills", counts(50))
 def test_venue_is_killed_in_the_middle_of_orders(
     made: Path, tmp_path: Path, kills: int, record_testsuite_property: Any
 ) -> None:

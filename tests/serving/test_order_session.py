@@ -18,6 +18,8 @@ from trading.journal import FileJournal
 from trading.reconciliation import Reconciliation
 from trading.reconciliation import ReconciliationState as R
 
+SILENCE = "the venue does not answer, though the session is up"
+
 
 class Broker:
     """Writes down what it is asked; down when told to be."""
@@ -157,5 +159,48 @@ def test_a_link_that_goes_down_in_between_waits_for_the_next_logon(tmp_path: Pat
         desk.session.on_session(True, "")
         assert desk.broker.asked == ["open orders"]
         assert desk.session.losses == 1
+
+    with_desk(tmp_path, work)
+
+
+def test_while_ready_the_venue_is_polled_and_a_difference_halts(tmp_path: Path) -> None:
+    async def work(desk: Desk) -> None:
+        desk.session.on_session(True, "")
+        desk.session.on_mass_status([])
+        desk.session.on_positions({})
+        desk.broker.asked.clear()
+        desk.session.look_again()
+        desk.session.on_mass_status([])
+        desk.session.on_positions({})
+        assert desk.broker.asked == ["open orders", "positions"]
+        assert desk.state() is TradingState.ACTIVE
+        desk.session.look_again()
+        desk.session.on_mass_status([])
+        desk.session.on_positions({0: 3})
+        assert desk.state() is TradingState.HALTED
+        assert not desk.session.ready
+
+    with_desk(tmp_path, work)
+
+
+def test_a_venue_that_only_beats_its_heart_ends_the_readiness(tmp_path: Path) -> None:
+    """The session stays up all the time; orders wait until the venue answers again."""
+
+    async def work(desk: Desk) -> None:
+        desk.session.on_session(True, "")
+        desk.session.on_mass_status([])
+        desk.session.on_positions({})
+        for _ in range(5):
+            desk.session.look_again()
+        desk.live.drain()
+        assert not desk.session.ready
+        assert desk.broker.ready
+        assert desk.events[-1] == SessionChanged(desk.events[-1].now_ns, False, SILENCE)
+        desk.session.on_mass_status([])
+        desk.session.on_positions({})
+        desk.live.drain()
+        assert desk.session.ready
+        assert isinstance(desk.events[-1], SessionChanged)
+        assert desk.events[-1].ready
 
     with_desk(tmp_path, work)
