@@ -1,8 +1,8 @@
 """SIGKILL in the middle of orders, again and again: nothing lost, nothing sent twice.
 
 Orders are of all kinds: whole and in parts, rejected, resting until they execute or are canceled.
-Quick count in ``make test-all``; a hundred kills of serving and fifty of the venue in ``make proof``.
-See `tests.e2e.test_step_kills` for nine hundred of the trading process alone.
+Quick count in ``make test-all``; a hundred kills of serving and fifty of the venue in
+``make proof``. See `tests.e2e.test_step_kills` for nine hundred of the trading process alone.
 """
 
 import itertools
