@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from core.clock import Clock
 from core.errors import FixFieldError, Unavailable
-from fix import tags
+from fix import dictionary, tags
 from fix.checks import (
     check_origin,
     identity_fault,
@@ -336,6 +336,7 @@ class FixSession:
         try:
             if message.fault is not None:
                 raise message.fault
+            dictionary.check(message)
             if message.flag(tags.POSS_DUP):
                 check_origin(message)
             self._dispatch(message, seq, events)

@@ -20,7 +20,7 @@ class Bench:
         self.clock = ManualClock(T0)
         self.store = store or MemoryStore()
         agreed = SessionConfig(sender="US", target="PEER", role=role, **config)  # type: ignore[arg-type]
-        self.session = FixSession(agreed, self.store, self.clock, lambda kind: kind == b"8")
+        self.session = FixSession(agreed, self.store, self.clock, lambda kind: kind == b"B")
         self.decoder = FrameDecoder()
         self.events: list[Event] = []
         self.seq = 1

@@ -37,12 +37,12 @@ def test_initiator_sends_logon_first_and_is_active_after_the_answer(new_bench) -
     assert (logon.msg_type, logon.get(98), logon.get(108)) == (b"A", b"0", b"10")
     assert bench.session.state is S.LOGON_SENT
     with pytest.raises(Unavailable):
-        bench.session.send_app(b"D", b"11=x\x01")
+        bench.session.send_app(b"C", b"11=x\x01")
     assert bench.logon() == []
     assert bench.session.state is S.ACTIVE
 
 
-@pytest.mark.parametrize("kind", [b"0", b"D", b"5"])
+@pytest.mark.parametrize("kind", [b"0", b"C", b"5"])
 def test_anything_but_logon_first_ends_it_without_a_word(acceptor, kind: bytes) -> None:
     assert acceptor.say(kind, (112, b"x")) == []
     assert "not a Logon" in acceptor.reason
@@ -168,19 +168,19 @@ def test_a_number_that_is_none_ends_in_logout(active, number: bytes) -> None:
 
 
 def test_garbled_consumes_no_number_and_is_found_as_a_gap(active) -> None:
-    bad = bytearray(active.raw(b"8", (58, b"lost")))
+    bad = bytearray(active.raw(b"B", (58, b"lost")))
     bad[-2] ^= 1
     assert active.feed(bytes(bad)) == []
     assert (active.session.garbled, active.session.next_in) == (1, 2)
-    (request,) = active.say(b"8", (58, b"next"))
+    (request,) = active.say(b"B", (58, b"next"))
     assert (request.msg_type, request.get(7), request.get(16)) == (b"2", b"2", b"2")
     assert active.bodies == []
-    active.dup(b"8", (58, b"lost"), seq=2)
+    active.dup(b"B", (58, b"lost"), seq=2)
     assert active.bodies == [b"lost", b"next"]
 
 
 def test_malformed_fields_are_rejected_and_consume_the_number(active) -> None:
-    frame = active.raw(b"8", (58, b"x")).replace(b"58=x", b"5y=x")
+    frame = active.raw(b"B", (58, b"x")).replace(b"58=x", b"5y=x")
     frame = frame[:-7] + b"10=%03d\x01" % (sum(frame[:-7]) % 256)
     (reject,) = active.feed(frame)
     assert (reject.msg_type, reject.get(45), reject.get(373)) == (b"3", b"2", b"0")
@@ -189,7 +189,7 @@ def test_malformed_fields_are_rejected_and_consume_the_number(active) -> None:
 
 
 def test_frames_may_come_byte_by_byte(active) -> None:
-    data = active.raw(b"8", (58, b"a")) + active.raw(b"8", (58, b"b"))
+    data = active.raw(b"B", (58, b"a")) + active.raw(b"B", (58, b"b"))
     got = []
     for place in range(len(data)):
         active.feed(data[place : place + 1])
@@ -201,22 +201,22 @@ def test_frames_may_come_byte_by_byte(active) -> None:
 
 
 def test_too_low_without_possdup_ends_in_logout(active) -> None:
-    (logout,) = active.say(b"8", (58, b"x"), seq=1)
+    (logout,) = active.say(b"B", (58, b"x"), seq=1)
     assert logout.get(58) == b"MsgSeqNum too low, expecting 2 but received 1"
     assert (active.session.state, active.bodies) == (S.ENDED, [])
 
 
 def test_too_low_with_possdup_is_ignored(active) -> None:
-    assert active.dup(b"8", (58, b"x"), seq=1) == []
+    assert active.dup(b"B", (58, b"x"), seq=1) == []
     assert (active.session.state, active.bodies, active.session.next_in) == (S.ACTIVE, [], 2)
 
 
 def test_too_high_is_queued_and_asked_for_once(active) -> None:
-    (request,) = active.say(b"8", (58, b"d"), seq=5)
+    (request,) = active.say(b"B", (58, b"d"), seq=5)
     assert (request.get(7), request.get(16)) == (b"2", b"4")
-    assert active.say(b"8", (58, b"e"), seq=6) == []
+    assert active.say(b"B", (58, b"e"), seq=6) == []
     assert active.bodies == []
-    active.dup(b"8", (58, b"a"), seq=2)
+    active.dup(b"B", (58, b"a"), seq=2)
     assert active.bodies == [b"a"]
     active.dup(b"4", (123, b"Y"), (36, b"5"), seq=3)
     assert active.bodies == [b"d", b"e"]
@@ -224,11 +224,11 @@ def test_too_high_is_queued_and_asked_for_once(active) -> None:
 
 
 def test_a_second_gap_behind_the_first_is_asked_for_as_well(active) -> None:
-    active.say(b"8", (58, b"b"), seq=3)
-    active.say(b"8", (58, b"d"), seq=5)
-    (request,) = active.dup(b"8", (58, b"a"), seq=2)
+    active.say(b"B", (58, b"b"), seq=3)
+    active.say(b"B", (58, b"d"), seq=5)
+    (request,) = active.dup(b"B", (58, b"a"), seq=2)
     assert (request.get(7), request.get(16)) == (b"4", b"4")
-    active.dup(b"8", (58, b"c"), seq=4)
+    active.dup(b"B", (58, b"c"), seq=4)
     assert active.bodies == [b"c", b"d"]
     assert active.session.state is S.ACTIVE
 
@@ -237,29 +237,29 @@ def test_a_full_queue_drops_and_asks_again(new_bench) -> None:
     bench = new_bench(Role.ACCEPTOR, max_queue=2)
     bench.logon()
     for seq in (3, 4, 5):
-        bench.say(b"8", (58, b"%d" % seq), seq=seq)
-    bench.dup(b"8", (58, b"2"), seq=2)
+        bench.say(b"B", (58, b"%d" % seq), seq=seq)
+    bench.dup(b"B", (58, b"2"), seq=2)
     assert bench.bodies == [b"2", b"3", b"4"]
-    (request,) = bench.say(b"8", (58, b"6"), seq=6)
+    (request,) = bench.say(b"B", (58, b"6"), seq=6)
     assert (request.get(7), request.get(16)) == (b"5", b"5")
 
 
 def test_replayed_messages_say_so(active) -> None:
-    active.dup(b"8", (58, b"x"), seq=2)
+    active.dup(b"B", (58, b"x"), seq=2)
     assert active.events[0].replayed
-    active.say(b"8", (58, b"y"), seq=3)
+    active.say(b"B", (58, b"y"), seq=3)
     assert not active.events[0].replayed
 
 
 def test_possdup_without_origin_is_rejected(active) -> None:
-    (reject,) = active.say(b"8", (43, b"Y"), (58, b"x"))
+    (reject,) = active.say(b"B", (43, b"Y"), (58, b"x"))
     assert (reject.msg_type, reject.get(371), reject.get(373)) == (b"3", b"122", b"1")
     assert (active.bodies, active.session.state, active.session.next_in) == ([], S.ACTIVE, 3)
 
 
 def test_possdup_from_the_future_ends_the_session(active) -> None:
     future = timestamps.encode_ms(active.clock.now_ns() + SECOND)
-    answers = active.say(b"8", (43, b"Y"), (122, future), (58, b"x"))
+    answers = active.say(b"B", (43, b"Y"), (122, future), (58, b"x"))
     assert kinds(answers) == [b"3", b"5"]
     assert active.bodies == []
 
@@ -272,7 +272,7 @@ def test_a_resend_that_never_comes_ends_the_session(new_bench) -> None:
 
 
 def test_unprocessed_messages_are_expected_again_after_a_disconnect(active) -> None:
-    active.say(b"8", (58, b"x"))
+    active.say(b"B", (58, b"x"))
     assert active.session.next_in == 3
     active.session.disconnected()
     assert active.session.next_in == 2
@@ -296,7 +296,7 @@ def test_reset_mode_ignores_its_own_number_and_only_raises(active) -> None:
 
 
 def test_reset_mode_ends_a_recovery(active) -> None:
-    active.say(b"8", (58, b"x"), seq=5)
+    active.say(b"B", (58, b"x"), seq=5)
     active.say(b"4", (36, b"5"), seq=1)
     assert active.bodies == [b"x"]
     assert active.session.state is S.ACTIVE
@@ -306,23 +306,23 @@ def test_reset_mode_ends_a_recovery(active) -> None:
 
 
 def test_resend_of_admin_and_application_messages(active) -> None:
-    for kind, body in ((b"8", b"58=a\x01"), (b"D", b"11=o\x01"), (b"8", b"58=b\x01")):
+    for kind, body in ((b"B", b"58=a\x01"), (b"C", b"11=o\x01"), (b"B", b"58=b\x01")):
         active.session.send_app(kind, body)
     active.say(b"1", (112, b"ping"))
     answers = active.say(b"2", (7, b"1"), (16, b"0"))
     # Logon, the order and the heartbeat are gap-filled, the reports sent again.
     assert [(m.msg_type, m.integer(34)) for m in answers] == [
-        (b"4", 1), (b"8", 2), (b"4", 3), (b"8", 4), (b"4", 5),
+        (b"4", 1), (b"B", 2), (b"4", 3), (b"B", 4), (b"4", 5),
     ]  # fmt: skip
     assert gaps(answers) == [(1, 2), (3, 4), (5, 6)]
     assert all(m.get(43) == b"Y" for m in answers)
-    assert [m.get(58) for m in answers if m.msg_type == b"8"] == [b"a", b"b"]
+    assert [m.get(58) for m in answers if m.msg_type == b"B"] == [b"a", b"b"]
     assert all(m.time_ns(122) <= m.time_ns(52) for m in answers)
 
 
 def test_resend_keeps_the_first_sending_time(active) -> None:
     first = active.clock.now_ns()
-    active.session.send_app(b"8", b"58=a\x01")
+    active.session.send_app(b"B", b"58=a\x01")
     active.sent()
     active.clock.advance(3 * SECOND)
     (again,) = active.say(b"2", (7, b"2"), (16, b"2"))
@@ -330,7 +330,7 @@ def test_resend_keeps_the_first_sending_time(active) -> None:
 
 
 def test_resend_range_is_cut_to_what_was_sent(active) -> None:
-    active.session.send_app(b"D", b"11=o\x01")
+    active.session.send_app(b"C", b"11=o\x01")
     active.sent()
     answers = active.say(b"2", (7, b"2"), (16, b"999"))
     assert gaps(answers) == [(2, 3)]
@@ -338,17 +338,17 @@ def test_resend_range_is_cut_to_what_was_sent(active) -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(b"0", b"0"), (b"9", b"0"), (b"2", b"1")])
 def test_resend_of_what_was_never_sent_is_rejected(active, first: bytes, last: bytes) -> None:
-    active.session.send_app(b"D", b"11=o\x01")
+    active.session.send_app(b"C", b"11=o\x01")
     active.sent()
     (reject,) = active.say(b"2", (7, first), (16, last))
     assert (reject.msg_type, reject.get(371)) == (b"3", b"7")
 
 
 def test_resend_request_ahead_of_a_gap_is_answered_before_ours_is(active) -> None:
-    active.session.send_app(b"8", b"58=a\x01")
+    active.session.send_app(b"B", b"58=a\x01")
     active.sent()
     answers = active.say(b"2", (7, b"2"), (16, b"0"), seq=4)
-    assert kinds(answers) == [b"8", b"2"]
+    assert kinds(answers) == [b"B", b"2"]
     active.dup(b"4", (123, b"Y"), (36, b"4"), seq=2)
     assert (active.session.state, active.session.next_in) == (S.ACTIVE, 5)
 
@@ -402,7 +402,7 @@ def test_logout_of_the_peer_is_answered_and_its_close_awaited(active) -> None:
     assert active.events == [LoggedOut("bye")]
     assert active.session.state is S.AWAITING_CLOSE
     with pytest.raises(Unavailable):
-        active.session.send_app(b"8", b"58=a\x01")
+        active.session.send_app(b"B", b"58=a\x01")
     active.wait(2.5)
     assert active.reason
 
@@ -411,7 +411,7 @@ def test_our_logout_ends_with_the_answer(active) -> None:
     active.session.logout("night")
     (logout,) = active.sent()
     assert (logout.msg_type, logout.get(58)) == (b"5", b"night")
-    active.say(b"8", (58, b"still"))
+    active.say(b"B", (58, b"still"))
     assert active.bodies == [b"still"]
     active.say(b"5")
     assert active.reason == "logged out"
@@ -437,6 +437,6 @@ def test_a_reject_of_the_peer_is_told_with_its_number(active) -> None:
 
 
 def test_nothing_is_heard_after_the_end(active) -> None:
-    active.say(b"8", seq=1)
-    assert active.say(b"8", (58, b"x")) == []
+    active.say(b"B", seq=1)
+    assert active.say(b"B", (58, b"x")) == []
     assert active.events == []

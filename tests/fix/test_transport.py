@@ -84,9 +84,9 @@ def test_messages_cross_and_both_log_out() -> None:
         running = asyncio.create_task(initiator.run())
         await us.expect("up")
         await scene.venue.expect("up")
-        scene.venue.act = lambda link, message: link.send(b"8", b"58=answer\x01") and None
+        scene.venue.act = lambda link, message: link.send(b"B", b"58=answer\x01") and None
         assert us.link is not None
-        us.link.send(b"D", b"58=order\x01")
+        us.link.send(b"C", b"58=order\x01")
         await scene.venue.expect(b"order")
         await us.expect(b"answer")
         await initiator.close()
@@ -94,7 +94,7 @@ def test_messages_cross_and_both_log_out() -> None:
         await us.expect("down")
         await scene.venue.expect("down")
         with pytest.raises(Unavailable):
-            us.link.send(b"D", b"58=late\x01")
+            us.link.send(b"C", b"58=late\x01")
 
     play(script)
 
@@ -108,7 +108,7 @@ def test_reconnects_by_itself_and_gets_what_it_missed() -> None:
         await scene.venue.expect("up")
         assert scene.venue.link is not None
         # The report is numbered and kept, but its bytes are cut off with the connection.
-        scene.venue.link.session.send_app(b"8", b"58=missed\x01")
+        scene.venue.link.session.send_app(b"B", b"58=missed\x01")
         scene.venue.link.abort("test")
         await us.expect("down", "recovering", b"missed", "up")
         assert initiator.connections == 2
@@ -174,7 +174,7 @@ def test_bytes_sent_before_the_end_of_a_connection_are_handed_over_before_it_is_
         writer.write(session.take_outgoing())
         session.receive(await reader.read(1_000))
         for number in range(200):
-            session.send_app(b"D", b"58=%d\x01" % number)
+            session.send_app(b"C", b"58=%d\x01" % number)
         writer.write(session.take_outgoing())
         writer.close()
         await scene.venue.expect("up", *(b"%d" % number for number in range(200)), "down")
@@ -201,7 +201,7 @@ def test_a_commit_between_two_messages_of_one_read_leaves_the_second_out() -> No
         link.data_received(peer.take_outgoing())
         peer.receive(link.session.take_outgoing())
         for text in (b"58=a\x01", b"58=b\x01", b"58=c\x01"):
-            peer.send_app(b"D", text)
+            peer.send_app(b"C", text)
         link.data_received(peer.take_outgoing())
         assert committed == [3, 4, 5]
 
@@ -220,8 +220,8 @@ def test_a_message_that_the_application_refuses_is_rejected_and_the_session_live
         running = asyncio.create_task(initiator.run())
         await us.expect("up")
         assert us.link is not None
-        number = us.link.send(b"D", b"58=bad\x01")
-        us.link.send(b"D", b"58=good\x01")
+        number = us.link.send(b"C", b"58=bad\x01")
+        us.link.send(b"C", b"58=good\x01")
         await scene.venue.expect("up", b"bad", b"good")
         reject = await us.heard.get()
         assert isinstance(reject, PeerReject)

@@ -16,8 +16,8 @@ def texts(messages) -> list[bytes]:
 
 def test_messages_cross_both_ways(wire) -> None:
     wire.connect()
-    wire.initiator.send_app(b"D", b"58=order\x01")
-    wire.acceptor.send_app(b"8", b"58=report\x01")
+    wire.initiator.send_app(b"C", b"58=order\x01")
+    wire.acceptor.send_app(b"B", b"58=report\x01")
     wire.pump()
     assert texts(wire.got["acceptor"]) == [b"order"]
     assert texts(wire.got["initiator"]) == [b"report"]
@@ -29,7 +29,7 @@ def test_messages_cross_both_ways(wire) -> None:
 def test_reports_lost_on_the_way_come_after_the_next_logon(wire) -> None:
     wire.connect()
     for text in (b"58=a\x01", b"58=b\x01"):
-        wire.acceptor.send_app(b"8", text)
+        wire.acceptor.send_app(b"B", text)
     wire.drop()
     wire.connect()
     assert texts(wire.got["initiator"]) == [b"a", b"b"]
@@ -38,11 +38,11 @@ def test_reports_lost_on_the_way_come_after_the_next_logon(wire) -> None:
 
 def test_an_order_lost_on_the_way_is_never_sent_again(wire) -> None:
     wire.connect()
-    wire.initiator.send_app(b"D", b"58=stale\x01")
+    wire.initiator.send_app(b"C", b"58=stale\x01")
     wire.drop()
     wire.connect()
     assert wire.got["acceptor"] == []
-    wire.initiator.send_app(b"D", b"58=fresh\x01")
+    wire.initiator.send_app(b"C", b"58=fresh\x01")
     wire.pump()
     assert texts(wire.got["acceptor"]) == [b"fresh"]
 
@@ -53,9 +53,9 @@ def test_restart_of_both_goes_on_where_the_files_stand(new_wire, tmp_path: Path)
 
     first = new_wire(*stores())
     first.connect()
-    first.initiator.send_app(b"D", b"58=a\x01")
+    first.initiator.send_app(b"C", b"58=a\x01")
     first.pump()
-    first.acceptor.send_app(b"8", b"58=lost\x01")
+    first.acceptor.send_app(b"B", b"58=lost\x01")
     numbers = (first.initiator.next_out, first.acceptor.next_out)
     for store in first.stores:
         store.close()
@@ -86,10 +86,10 @@ def test_whatever_breaks_reports_arrive_once_in_order_and_orders_at_most_once(
     for number, action in enumerate(script):
         text = b"%d" % number
         if action == "order":
-            wire.initiator.send_app(b"D", b"58=%b\x01" % text)
+            wire.initiator.send_app(b"C", b"58=%b\x01" % text)
             orders.append(text)
         elif action == "report":
-            wire.acceptor.send_app(b"8", b"58=%b\x01" % text)
+            wire.acceptor.send_app(b"B", b"58=%b\x01" % text)
             reports.append(text)
         elif action == "lose":
             wire.acceptor.take_outgoing()
@@ -113,7 +113,7 @@ def test_whatever_breaks_reports_arrive_once_in_order_and_orders_at_most_once(
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_death_before_processing_is_durable_brings_the_message_again(wire, times: int) -> None:
     wire.connect()
-    wire.acceptor.send_app(b"8", b"58=fill\x01")
+    wire.acceptor.send_app(b"B", b"58=fill\x01")
     data = wire.acceptor.take_outgoing()
     for _ in range(times):
         assert isinstance(wire.initiator.receive(data)[0], AppMessage)

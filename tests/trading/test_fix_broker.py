@@ -313,9 +313,9 @@ def test_reports_that_are_no_reports_are_rejected_and_the_session_lives() -> Non
     async def script(venue: Venue, broker: FixBroker, listener: Listener) -> None:
         venue.say(b"8", b"11=ABC\x01150=F\x0137=V1\x0155=EURUSD\x0154=1\x0132=nan\x01")
         venue.say(b"8", b"11=ABC\x01150=?\x01")
-        venue.say(b"ZZ", b"58=x\x01")
+        venue.say(b"Q", b"58=x\x01")
         refused = await venue.got.get()
-        assert (refused.msg_type, refused.get(372)) == (b"j", b"ZZ")
+        assert (refused.msg_type, refused.get(372)) == (b"j", b"Q")
         assert listener.heard.empty()
         assert broker.connected
 

@@ -137,7 +137,10 @@ async def test_the_same_order_twice_executes_once(tmp_path, client_of):
 async def test_what_cannot_be_read_is_rejected_and_the_session_lives(tmp_path, client_of):
     async with serving(tmp_path) as server, client_of() as client:
         await client.start(server.port)
-        client.send(b"D", b"11=A\x011=P\x0155=NOPE\x0154=1\x0138=1\x0140=2\x0144=1.1\x01")
+        client.send(
+            b"D",
+            b"11=A\x011=P\x0155=NOPE\x0154=1\x0138=1\x0140=2\x0144=1.1\x0159=3\x0160=20240102-10:00:00\x01",
+        )
         client.send(b"Q", b"58=what\x01")
         await client.until(lambda: len(client.refused) == 2)
         assert "NOPE" in client.refused[0]
