@@ -3,11 +3,22 @@
 ``tests/contracts`` holds one suite for each.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from core.columns import I8, QuoteColumns
+from core.types import Decision, Fill, Order
 from storage.bars import StoredBars
+from storage.ledger_rows import (
+    AccountRow,
+    AuditRow,
+    LedgerQuote,
+    LimitRow,
+    PositionRow,
+    Record,
+    Recorded,
+    Row,
+)
 from storage.sequenced import Sequenced
 
 
@@ -71,6 +82,78 @@ class Ticks(Protocol):
 
     def forget_before(self, ns: int) -> None:
         """Forget the quotes of all UTC days that ended before `ns`, of all symbols."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class LedgerStore(Protocol):
+    """Orders and what surrounds them, for people, reports and start-up; safe among threads.
+
+    Every method raises Unavailable when the store does not answer; what stores rows raises BadInput
+    when one does not fit, and stores none of them then.
+    """
+
+    def record(self, rows: Iterable[Recorded]) -> int:
+        """Store rows of any kinds in one transaction; returns how many were written.
+
+        An order, a position, an account or a limit takes the place of what was known of it; what
+        happened (a decision, a fill, an entry of the audit, a quote) stays as it was first told.
+        """
+        ...
+
+    def replace_scenarios(self, rows: Iterable[Record], *, account: str | None = None) -> int:
+        """Put `rows` in place of all scenarios (of one account when given), in one transaction."""
+        ...
+
+    def scenarios(self, account: str | None = None) -> list[Row]:
+        """Rows of the table `scenarios`, by account, symbol, side and size; decimals as text."""
+        ...
+
+    def decisions(self, *, symbol: str | None = None, limit: int = 1_000) -> list[Decision]:
+        """Newest decisions first."""
+        ...
+
+    def orders(self, *, account: str | None = None, limit: int = 1_000) -> list[Order]:
+        """Newest orders first."""
+        ...
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return the order with this id."""
+        ...
+
+    def fills(self, *, client_order_id: str | None = None) -> list[Fill]:
+        """Return fills in time order, of one order when given."""
+        ...
+
+    def positions(self, account: str) -> list[PositionRow]:
+        """Positions of an account, by instrument."""
+        ...
+
+    def accounts(self) -> list[AccountRow]:
+        """All accounts as they stand."""
+        ...
+
+    def limits(self, account: str) -> list[LimitRow]:
+        """Limits of an account, by name."""
+        ...
+
+    def audit(self, *, limit: int = 1_000) -> list[AuditRow]:
+        """Newest entries of the audit first."""
+        ...
+
+    def quotes(self, symbol: str, start_ns: int, end_ns: int, limit: int) -> list[LedgerQuote]:
+        """Newest quotes of a symbol first, with ``start_ns <= ts < end_ns``."""
+        ...
+
+    def recent_quotes(self, since_ns: int) -> list[LedgerQuote]:
+        """Quotes of all symbols from `since_ns` on, in time order."""
+        ...
+
+    def maintain(self, now_ns: int) -> None:
+        """Do what must be done now and then; safe at any time."""
         ...
 
     def close(self) -> None:

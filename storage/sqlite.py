@@ -1,87 +1,27 @@
-"""Ledger on SQLite: scenarios, decisions, orders and fills, for people, reports and start-up.
+"""Ledger on SQLite: the embedded searchable copy of what the journal and the models did.
 
-The journal is the authority for orders; the ledger is its searchable copy. Money and sizes are
-stored as decimal text, times as integer ns UTC.
+The journal is the authority for orders. Money and sizes are stored as decimal text, times as
+integer ns UTC.
 """
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from enum import Enum
 from pathlib import Path
 
-import msgspec
+from core.errors import BadInput, FatalError, Unavailable
+from storage.ledger import LedgerBase
+from storage.ledger_rows import SCENARIOS, Row, Table, on_conflict
+from storage.migrations import migrations
 
-from core.errors import FatalError, Unavailable
-from core.types import Decision, Fill, Order
-
-Record = msgspec.Struct | Mapping[str, object]
-Row = dict[str, object]
-
-_SCENARIOS = """
-CREATE TABLE scenarios (
-  account TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL, lots TEXT NOT NULL,
-  steps INTEGER NOT NULL, verdict TEXT NOT NULL, "check" TEXT, reason TEXT,
-  limit_value TEXT, observed TEXT, margin_per_lot TEXT NOT NULL,
-  price_low ANY NOT NULL, price_high ANY NOT NULL, limits_version ANY NOT NULL,
-  instruments_version ANY NOT NULL, session_expiry_ns INTEGER NOT NULL, template BLOB NOT NULL,
-  created_ns INTEGER NOT NULL,
-  PRIMARY KEY (account, symbol, side, steps)
-) STRICT
-"""
-_DECISIONS = """
-CREATE TABLE decisions (
-  decision_id TEXT PRIMARY KEY, symbol TEXT NOT NULL, direction TEXT NOT NULL,
-  confidence REAL NOT NULL, raw_score REAL NOT NULL, edge_pips REAL NOT NULL,
-  reason TEXT NOT NULL, model TEXT NOT NULL, model_version TEXT NOT NULL,
-  spec_fingerprint TEXT NOT NULL, quote_seq INTEGER NOT NULL, ts_event INTEGER NOT NULL,
-  ts_decide INTEGER NOT NULL, stages_us TEXT NOT NULL
-) STRICT
-"""
-_ORDERS = """
-CREATE TABLE orders (
-  client_order_id TEXT PRIMARY KEY, key TEXT NOT NULL, account TEXT NOT NULL,
-  strategy TEXT NOT NULL, instrument INTEGER NOT NULL, side TEXT NOT NULL,
-  quantity INTEGER NOT NULL, type TEXT NOT NULL, limit_ticks INTEGER NOT NULL,
-  time_in_force TEXT NOT NULL, created_ns INTEGER NOT NULL, quote_seq INTEGER NOT NULL,
-  status TEXT NOT NULL, filled INTEGER NOT NULL, filled_value INTEGER NOT NULL,
-  venue_order_id TEXT NOT NULL, decision_id TEXT NOT NULL, reason TEXT NOT NULL,
-  submitted_ns INTEGER NOT NULL
-) STRICT
-"""
-_FILLS = """
-CREATE TABLE fills (
-  venue TEXT NOT NULL, exec_id TEXT NOT NULL, client_order_id TEXT NOT NULL,
-  instrument INTEGER NOT NULL, side TEXT NOT NULL, quantity INTEGER NOT NULL,
-  price_ticks INTEGER NOT NULL, ts_event INTEGER NOT NULL, quote_seq INTEGER NOT NULL,
-  PRIMARY KEY (venue, exec_id)
-) STRICT
-"""
-_INDEXES = """
-CREATE INDEX decisions_by_time ON decisions (ts_decide);
-CREATE INDEX orders_by_time ON orders (created_ns);
-CREATE INDEX fills_by_order ON fills (client_order_id)
-"""
-_PROMOTIONS = """
-CREATE TABLE promotions (
-  model TEXT NOT NULL, generation INTEGER NOT NULL, payload BLOB NOT NULL, link BLOB NOT NULL,
-  PRIMARY KEY (model, generation)
-) STRICT
-"""
-_PROJECTIONS = """
-CREATE TABLE projections (model TEXT PRIMARY KEY, generation INTEGER NOT NULL) STRICT
-"""
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (_SCENARIOS, _DECISIONS, _ORDERS, _FILLS, *_INDEXES.split(";")),
-    (_PROMOTIONS, _PROJECTIONS),
-)
-"""Statements by schema version; a ledger is brought forward from its own version at opening."""
+MIGRATIONS = migrations("sqlite")
+"""Steps by schema version; a ledger is brought forward from its own version at opening."""
 
 
-class Ledger:
-    """The SQLite ledger; safe to use from several threads and processes.
+class Ledger(LedgerBase):
+    """The embedded `storage.ports.LedgerStore`; safe in several threads and processes.
 
     Parameters
     ----------
@@ -112,16 +52,19 @@ class Ledger:
             self._connection.close()
             raise
 
-    def __enter__(self) -> "Ledger":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
             self._connection.close()
+
+    def maintain(self, now_ns: int) -> None:
+        """Bring the statistics of the query planner up to date."""
+        self._fetch("PRAGMA optimize")
+
+    @property
+    def version(self) -> int:
+        """Schema version of the file."""
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -134,6 +77,8 @@ class Ledger:
 
         Raises
         ------
+        BadInput
+            When a row breaks a rule of its table.
         Unavailable
             When another process holds the database for too long.
         """
@@ -146,6 +91,9 @@ class Ledger:
                 raise Unavailable(f"ledger: {error}") from error
             try:
                 yield self._connection
+            except sqlite3.IntegrityError as error:
+                self._connection.execute("ROLLBACK")
+                raise BadInput(f"ledger: a row does not fit: {error}") from error
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise
@@ -154,110 +102,53 @@ class Ledger:
             finally:
                 self._connection.execute("PRAGMA synchronous=NORMAL")
 
-    def replace_scenarios(self, rows: Iterable[Record], *, account: str | None = None) -> int:
-        """Put `rows` in place of all scenarios (of one account when given), in one transaction."""
+    def _fetch(self, statement: str, *values: object) -> list[Row]:
+        return self.select(statement, *values)
+
+    def select(self, statement: str, *values: object) -> list[Row]:
+        """Rows of a query; values go in as parameters, never into the text."""
+        with self._lock:
+            try:
+                return [dict(row) for row in self._connection.execute(statement, values)]
+            except sqlite3.OperationalError as error:
+                raise Unavailable(f"ledger: {error}") from error
+
+    def _store(self, groups: Iterable[tuple[Table, list[Row]]]) -> int:
+        with self.transaction() as connection:
+            return sum(
+                _insert(connection, table, rows, on_conflict(table)) for table, rows in groups
+            )
+
+    def _replace_scenarios(self, rows: list[Row], account: str | None) -> int:
         with self.transaction() as connection:
             if account is None:
                 connection.execute("DELETE FROM scenarios")
             else:
                 connection.execute("DELETE FROM scenarios WHERE account = ?", (account,))
-            return _insert(connection, "INSERT", "scenarios", rows)
-
-    def scenarios(self, account: str | None = None) -> list[Row]:
-        """Rows of the table `scenarios`, by account, symbol, side and size."""
-        return self.select(
-            "SELECT * FROM scenarios WHERE account = coalesce(?, account)"
-            " ORDER BY account, symbol, side, steps",
-            account,
-        )
-
-    def record_decisions(self, decisions: Iterable[Decision]) -> int:
-        """Store decisions; one that is stored already stays as it is."""
-        return self._record("INSERT OR IGNORE", "decisions", decisions)
-
-    def record_orders(self, orders: Iterable[Order]) -> int:
-        """Store orders as they stand now, in place of what was known of them."""
-        return self._record("INSERT OR REPLACE", "orders", orders)
-
-    def record_fills(self, fills: Iterable[Fill]) -> int:
-        """Store fills; one of the same venue and execution id is stored once."""
-        return self._record("INSERT OR IGNORE", "fills", fills)
-
-    def decisions(self, *, symbol: str | None = None, limit: int = 1_000) -> list[Decision]:
-        """Newest decisions first."""
-        rows = self.select(
-            "SELECT * FROM decisions WHERE symbol = coalesce(?, symbol)"
-            " ORDER BY ts_decide DESC, rowid DESC LIMIT ?",
-            symbol,
-            limit,
-        )
-        stages = [msgspec.json.decode(str(row.pop("stages_us")), type=dict) for row in rows]
-        return [
-            msgspec.convert(row | {"stages_us": stage}, Decision)
-            for row, stage in zip(rows, stages, strict=True)
-        ]
-
-    def orders(self, *, account: str | None = None, limit: int = 1_000) -> list[Order]:
-        """Newest orders first."""
-        rows = self.select(
-            "SELECT * FROM orders WHERE account = coalesce(?, account)"
-            " ORDER BY created_ns DESC, rowid DESC LIMIT ?",
-            account,
-            limit,
-        )
-        return msgspec.convert(rows, list[Order])
-
-    def fills(self, *, client_order_id: str | None = None) -> list[Fill]:
-        """Return fills in time order, of one order when given."""
-        rows = self.select(
-            "SELECT * FROM fills WHERE client_order_id = coalesce(?, client_order_id)"
-            " ORDER BY ts_event, rowid",
-            client_order_id,
-        )
-        return msgspec.convert(rows, list[Fill])
-
-    def _record(self, verb: str, table: str, rows: Iterable[Record]) -> int:
-        with self.transaction() as connection:
-            return _insert(connection, verb, table, rows)
-
-    def select(self, query: str, *values: object) -> list[Row]:
-        """Rows of a query; values go in as parameters, never into the text."""
-        with self._lock:
-            return [dict(row) for row in self._connection.execute(query, values)]
+            return _insert(connection, SCENARIOS, rows, "")
 
     def _migrate(self, path: Path) -> None:
         with self.transaction() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > len(MIGRATIONS):
-                raise FatalError(f"{path} has ledger version {version}, newer than this program")
-            for statements in MIGRATIONS[version:]:
-                for statement in statements:
+            if self.version > MIGRATIONS[-1].version:
+                raise FatalError(
+                    f"{path} has ledger version {self.version}, newer than this program"
+                )
+            for step in MIGRATIONS[self.version :]:
+                for statement in step.statements:
                     connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            connection.execute(f"PRAGMA user_version = {MIGRATIONS[-1].version}")
 
 
-def _insert(connection: sqlite3.Connection, verb: str, table: str, rows: Iterable[Record]) -> int:
-    kept = [_plain(row) for row in rows]
-    if not kept:
+def _insert(connection: sqlite3.Connection, table: Table, rows: list[Row], on_conflict: str) -> int:
+    if not rows:
         return 0
-    names = [str(row["name"]) for row in connection.execute(f"PRAGMA table_info({table})")]
-    columns = ", ".join(f'"{name}"' for name in names)
-    values = ", ".join(f":{name}" for name in names)
-    # Only names from the schema above go into the statement.
-    statement = f"{verb} INTO {table} ({columns}) VALUES ({values})"
-    return connection.executemany(statement, kept).rowcount
-
-
-def _plain(row: Record) -> Row:
-    items = msgspec.structs.asdict(row) if isinstance(row, msgspec.Struct) else dict(row)
-    return {name: _storable(value) for name, value in items.items()}
+    columns = ", ".join(f'"{name}"' for name in table.columns)
+    places = ", ".join("?" for _ in table.columns)
+    # Only names from the schema go into the statement.
+    statement = f"INSERT INTO {table.name} ({columns}) VALUES ({places}) {on_conflict}"
+    values = ([_storable(row.get(name)) for name in table.columns] for row in rows)
+    return connection.executemany(statement, values).rowcount
 
 
 def _storable(value: object) -> object:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, Mapping):
-        return msgspec.json.encode(value).decode()
-    return value
+    return format(value, "f") if isinstance(value, Decimal) else value

@@ -10,8 +10,11 @@ import pytest
 from storage.clickhouse import ClickHouseTicks
 from storage.clickhouse_connection import ClickHouse, NativeConnection
 from storage.parquet import TickStore
-from storage.ports import Ticks
+from storage.ports import LedgerStore, Ticks
+from storage.postgres import PostgresLedger
+from storage.postgres_pool import PostgresPool
 from storage.servers.processes import Server
+from storage.sqlite import Ledger
 from tests.contracts.chdb_connection import ChdbConnection
 from tests.servers import clickhouse_server, postgres_server, redis_server
 
@@ -66,5 +69,29 @@ def ticks(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ticks]:
     else:
         chdb = ChdbConnection(request.getfixturevalue("chdb_session"))
         store = ClickHouseTicks(chdb, block_rows=97)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Server) -> str:
+    """Address of a new, empty database."""
+    database = f"contract_{next(_NUMBERS)}"
+    address = f"postgresql://postgres@127.0.0.1:{postgres_server.port}"
+    pool = PostgresPool(f"{address}/postgres", smallest=1, largest=1)
+    pool.call(lambda connection: connection.execute(f"CREATE DATABASE {database}"))
+    pool.close()
+    return f"{address}/{database}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerStore]:
+    """An empty ledger."""
+    store: LedgerStore
+    if request.param == "sqlite":
+        store = Ledger(tmp_path / "ledger.sqlite")
+    else:
+        url = request.getfixturevalue("postgres_url")
+        store = PostgresLedger(PostgresPool(url, smallest=1, largest=4))
     yield store
     store.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.errors import FatalError
+from core.errors import BadInput, FatalError
 from core.types import Decision, Direction, Fill, Order, OrderStatus, OrderType, Side, TimeInForce
 from storage.sqlite import MIGRATIONS, Ledger
 
@@ -135,7 +135,7 @@ def test_scenarios_are_replaced_whole(ledger: Ledger) -> None:
 def test_a_failing_replacement_leaves_the_old_rows(ledger: Ledger) -> None:
     ledger.replace_scenarios([scenario()])
     broken = msgspec.structs.asdict(scenario()) | {"template": None}
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(BadInput, match="does not fit"):
         ledger.replace_scenarios([scenario(steps=4), broken])
     assert [row["steps"] for row in ledger.scenarios()] == [10]
 
