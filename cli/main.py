@@ -19,6 +19,9 @@ app = typer.Typer(
 features_app = typer.Typer(help="Features: what they promise.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
 
+journal = typer.Typer(no_args_is_help=True, help="Look at the order journal.")
+app.add_typer(journal, name="journal")
+
 DataOption = Annotated[Path | None, typer.Option("--data", help="File or folder of market data.")]
 SymbolOption = Annotated[str, typer.Option("--symbol", help="Instrument, such as EURUSD.")]
 OptionalSymbol = Annotated[
@@ -200,6 +203,35 @@ def check(
     from cli.features import run_check
 
     raise typer.Exit(run_check(symbol or [], data, spec or []))
+
+
+@journal.command("verify")
+def journal_verify() -> None:
+    """Look at every byte: segments, hash chain, what was synced, snapshots."""
+    from cli.journal import verify_journal
+
+    raise typer.Exit(verify_journal())
+
+
+@journal.command("show")
+def journal_show(
+    order: Annotated[str | None, typer.Option(help="Client order id; all when absent.")] = None,
+    last: Annotated[int, typer.Option(min=1, help="Newest records to show.")] = 20,
+) -> None:
+    """Show the newest records of the order journal, or those of one order."""
+    from cli.journal import show
+
+    show(order, last)
+
+
+@journal.command("export")
+def journal_export(
+    out: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+) -> None:
+    """Write all records as JSON lines, each with its number, its end and its chain."""
+    from cli.journal import export
+
+    export(out)
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """Moves rows from the live path to a store: bounded, batched, in a thread of its own.
 
 The producer never waits: a row that finds the buffer full is dropped and counted, and somebody is
-told. A failing sink costs no row while the buffer lasts: the batch is kept and tried again.
+told. A failing sink costs no row while the buffer lasts: the batch is kept and tried again. A row
+that the sink will never take does not hold up the others: it is parked.
 """
 
 import threading
@@ -10,7 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from core.errors import BadInput
+
 Row = TypeVar("Row")
+REFUSALS: tuple[type[Exception], ...] = (BadInput, TypeError, ValueError, OverflowError)
+"""Errors by which a sink says that a row is wrong, not that the store is away."""
 
 
 def _silent(_message: str) -> None:
@@ -33,7 +38,11 @@ class BatchWriter(Generic[Row]):
     retry_min_secs, retry_max_secs : float
         Back-off after a failure: doubled from the first to the second.
     alert : callable
-        Told when rows begin to be dropped, when the sink begins to fail and when it is back.
+        Told when rows begin to be dropped, when the sink begins to fail and when it is back, and of
+        each row that is parked.
+    park : callable
+        Takes a row that the sink refuses by itself (see `REFUSALS`), with the error; such a row is
+        not tried again.
     monotonic, wait
         Injected time in seconds; ``wait(condition, secs)`` waits, holding the condition, for at
         most `secs`.
@@ -49,6 +58,7 @@ class BatchWriter(Generic[Row]):
         retry_min_secs: float = 0.1,
         retry_max_secs: float = 5.0,
         alert: Callable[[str], None] = _silent,
+        park: Callable[[Row, Exception], object] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
         name: str = "batch-writer",
@@ -56,6 +66,7 @@ class BatchWriter(Generic[Row]):
         if not 1 <= batch_rows <= capacity:
             raise ValueError(f"batch_rows must be 1..capacity, got {batch_rows} of {capacity}")
         self._sink, self._alert, self._monotonic, self._wait = sink, alert, monotonic, wait
+        self._park = park
         self._capacity, self._batch_rows, self._max_delay = capacity, batch_rows, max_delay_secs
         self._retry_min, self._retry_max = retry_min_secs, retry_max_secs
         self._rows: deque[Row] = deque()
@@ -70,6 +81,7 @@ class BatchWriter(Generic[Row]):
         self.written = 0
         self.dropped = 0
         self.failures = 0
+        self.parked = 0
         self._thread = threading.Thread(target=self.run, name=name, daemon=True)
 
     def __len__(self) -> int:
@@ -100,13 +112,15 @@ class BatchWriter(Generic[Row]):
         return taken
 
     def flush(self, timeout_secs: float = 10.0) -> bool:
-        """Wait until what was handed over so far is stored; False when time ran out."""
+        """Wait until what was handed over so far is stored or parked; False when time ran out."""
         with self._changed:
-            goal = self.written + len(self._rows)
+            goal = self.written + self.parked + len(self._rows)
             self._flushing += 1
             self._changed.notify_all()
             try:
-                return self._changed.wait_for(lambda: self.written >= goal, timeout_secs)
+                return self._changed.wait_for(
+                    lambda: self.written + self.parked >= goal, timeout_secs
+                )
             finally:
                 self._flushing -= 1
 
@@ -159,13 +173,35 @@ class BatchWriter(Generic[Row]):
     def _store(self, batch: list[Row]) -> None:
         try:
             self._sink(batch)
+        except REFUSALS:
+            self._store_singly(batch)
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the rows are kept
             self._note_failure(error)
-            return
+        else:
+            self._done(len(batch), 0)
+
+    def _store_singly(self, batch: list[Row]) -> None:
+        """Store what the sink takes and park what it refuses; what else fails is tried again."""
+        for row in batch:
+            try:
+                self._sink([row])
+            except REFUSALS as error:
+                if self._park is not None:
+                    self._park(row, error)
+                self._alert(f"{self._thread.name}: a row is parked: {error}")
+                self._done(0, 1)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._note_failure(error)
+                return
+            else:
+                self._done(1, 0)
+
+    def _done(self, written: int, parked: int) -> None:
         with self._changed:
-            for _ in batch:
+            for _ in range(written + parked):
                 self._rows.popleft()
-            self.written += len(batch)
+            self.written += written
+            self.parked += parked
             self._oldest_since = self._monotonic()
             recovered, self._retry_secs = self._retry_secs > 0.0, 0.0
             self._changed.notify_all()

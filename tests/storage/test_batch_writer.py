@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import BadInput, Unavailable
 from storage.batch_writer import BatchWriter
 
 
@@ -155,3 +156,57 @@ def test_the_producer_never_waits_for_a_stuck_sink() -> None:
 def test_a_batch_larger_than_the_buffer_is_refused() -> None:
     with pytest.raises(ValueError, match="batch_rows"):
         BatchWriter(FlakySink(), capacity=10, batch_rows=11)
+
+
+class PickySink:
+    """Takes no odd rows, ever, and is away for the first `away` calls."""
+
+    def __init__(self, away: int = 0) -> None:
+        self.away = away
+        self.rows: list[int] = []
+
+    def __call__(self, batch: Sequence[int]) -> None:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("the store is away")
+        if any(row % 2 for row in batch):
+            raise BadInput("an odd row")
+        self.rows += batch
+
+
+@given(rows=st.integers(0, 30), batch=st.integers(1, 10), away=st.integers(0, 5))
+def test_a_row_that_is_always_refused_is_parked_and_holds_up_nothing(
+    rows: int, batch: int, away: int
+) -> None:
+    time, sink = SteppedTime(), PickySink(away)
+    parked: list[tuple[int, str]] = []
+    told: list[str] = []
+    writer = BatchWriter(
+        sink, capacity=64, batch_rows=batch, monotonic=time.monotonic, wait=time.wait,
+        alert=told.append, park=lambda row, error: parked.append((row, str(error))),
+    )  # fmt: skip
+    assert all(writer.put(row) for row in range(rows))
+    assert drain(writer) == 0
+    assert sink.rows == list(range(0, rows, 2))
+    assert parked == [(row, "an odd row") for row in range(1, rows, 2)]
+    assert writer.parked == len(parked) == len([text for text in told if "parked" in text])
+    assert writer.written + writer.parked == rows
+    assert writer.dropped == 0
+
+
+def test_a_store_that_is_away_while_a_row_is_looked_for_parks_nothing() -> None:
+    time, calls = SteppedTime(), []
+
+    def sink(batch: Sequence[int]) -> None:
+        calls.append(list(batch))
+        if len(batch) > 1:
+            raise BadInput("one of them")
+        if len(calls) < 4:
+            raise Unavailable("gone in between")
+
+    writer = BatchWriter(sink, capacity=8, batch_rows=4, monotonic=time.monotonic, wait=time.wait)
+    for row in range(3):
+        writer.put(row)
+    assert drain(writer) == 0
+    assert writer.parked == 0
+    assert writer.written == 3
