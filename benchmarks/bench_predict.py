@@ -1,29 +1,51 @@
-"""One prediction: the heap engine beside XGBoost's own call, hot and cold, one row and 1,024.
+"""One prediction: the heap engine beside XGBoost's own call and onnxruntime, hot and cold.
 
-The two take turns, so that both see the same machine. A cold call comes after 5 ms of idleness, as
-between two live ticks.
+They take turns, so that all see the same machine. A cold call comes after 5 ms of idleness, as
+between two live ticks. Loading is measured in processes of their own, with compiled code on disk
+from an earlier start, and without.
 """
 
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import xgboost
 
+from benchmarks.tree_onnx import tree_onnx
 from models.calibration import Calibration
-from models.inference.heap import HeapTrees, margins, score_row
-from models.trees import compile_trees
+from models.export import write_artifact
+from models.inference.engines import HeapEngine, NodeEngine
+from models.inference.heap import HeapTrees, margins
+from models.trees import compile_nodes, compile_trees
+from tests.models.synthetic import CONFIG, make_dataset, train_on
 
 TREES, DEPTH, FEATURES = 300, 6, 32
 HOT_CALLS, COLD_CALLS, BATCH_CALLS, BATCH = 5_000, 300, 40, 1_024
 IDLE_SECS = 0.005
 BLOCK = 500
+STARTS = 3
+BARS = (
+    ("xgboost_over_heap_hot_p50", ">=", 50.0),
+    ("onnxruntime_over_heap_hot_p50", ">=", 5.0),
+    ("heap_row_hot_p99_us", "<=", 25.0),
+    ("xgboost_over_heap_batch", ">=", 1.0),
+    ("load_and_warm_secs", "<=", 2.0),
+    ("largest_difference_p", "<=", 1e-7),
+)
+CALIBRATION = Calibration(kind="platt", params={"slope": 0.9, "offset": 0.01})
 
 Call = Callable[[int], object]
 
 
-def run() -> dict[str, float]:
-    """Latencies in us (`*_us`), the ratio at the median, and the largest difference in p."""
+def run() -> dict[str, object]:
+    """Latencies in us (`*_us`), ratios, seconds to load, and each bar with what was found."""
     booster = _booster()
     heap = compile_trees(bytes(booster.save_raw("json")))
     rows = np.random.default_rng(1).normal(size=(HOT_CALLS, FEATURES)).astype(np.float32)
@@ -35,10 +57,31 @@ def run() -> dict[str, float]:
             figures[f"{name}_row_{label}_p99_us"] = _us(times, 99)
     for name, times in _take_turns(_batch_calls(booster, heap, rows[:BATCH]), BATCH_CALLS).items():
         figures[f"{name}_batch_us_per_row"] = _us(times, 50) / BATCH
-    figures["ratio_hot_p50"] = figures["xgboost_row_hot_p50_us"] / figures["heap_row_hot_p50_us"]
-    ours = Calibration().apply(margins(heap, rows))
-    figures["largest_difference_p"] = float(np.max(np.abs(ours - booster.inplace_predict(rows))))
-    return figures
+    for name in ("xgboost", "onnxruntime"):
+        hot = figures[f"{name}_row_hot_p50_us"] / figures["heap_row_hot_p50_us"]
+        batch = figures[f"{name}_batch_us_per_row"] / figures["heap_batch_us_per_row"]
+        figures[f"{name}_over_heap_hot_p50"] = round(hot, 2)
+        figures[f"{name}_over_heap_batch"] = round(batch, 2)
+    raw = margins(heap, rows)
+    figures["largest_difference_p"] = _worst(Calibration().apply(raw), booster, rows)
+    # Nobody else adds in tree order, so the control may differ by more than the engine does.
+    session, feed = _onnx(booster), "rows"
+    theirs = session.run(None, {feed: rows})[0][:, 0]
+    figures["onnxruntime_largest_difference_p"] = _worst(theirs, booster, rows)
+    figures |= _loading()
+    return {**figures, "bars": _bars(figures)}
+
+
+def _bars(figures: dict[str, float]) -> dict[str, str]:
+    told = {}
+    for name, rule, bar in BARS:
+        met = figures[name] >= bar if rule == ">=" else figures[name] <= bar
+        told[name] = f"{figures[name]:.4g} {rule} {bar:g}: {'met' if met else 'MISSED'}"
+    return told
+
+
+def _worst(p: np.ndarray, booster: xgboost.Booster, rows: np.ndarray) -> float:
+    return float(np.max(np.abs(p - booster.inplace_predict(rows))))
 
 
 def _booster() -> xgboost.Booster:
@@ -51,23 +94,34 @@ def _booster() -> xgboost.Booster:
     return booster
 
 
+def _onnx(booster: xgboost.Booster) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        tree_onnx(bytes(booster.save_raw("json"))), options, providers=["CPUExecutionProvider"]
+    )
+
+
 def _single_row_calls(
     booster: xgboost.Booster, heap: HeapTrees, rows: np.ndarray
 ) -> dict[str, Call]:
-    model = (heap.codes, heap.thresholds, heap.leaves, heap.base_margin, heap.depth, FEATURES)
-
-    def ours(k: int) -> object:
-        return score_row(rows[k], *model, 0.9, 0.01)
-
-    def theirs(k: int) -> object:
-        return booster.inplace_predict(rows[k : k + 1])
-
-    return {"heap": ours, "xgboost": theirs}
+    score, terms = HeapEngine(heap).scorer(CALIBRATION)
+    nodes = NodeEngine(compile_nodes(bytes(booster.save_raw("json"))))
+    walk, _ = nodes.scorer(CALIBRATION)
+    session = _onnx(booster)
+    return {
+        "heap": lambda k: score(rows[k], *terms),
+        "nodes": lambda k: walk(rows[k]),
+        "onnxruntime": lambda k: session.run(None, {"rows": rows[k : k + 1]}),
+        "xgboost": lambda k: booster.inplace_predict(rows[k : k + 1]),
+    }
 
 
 def _batch_calls(booster: xgboost.Booster, heap: HeapTrees, rows: np.ndarray) -> dict[str, Call]:
+    session = _onnx(booster)
     return {
         "heap": lambda _: Calibration().apply(margins(heap, rows)),
+        "onnxruntime": lambda _: session.run(None, {"rows": rows}),
         "xgboost": lambda _: booster.inplace_predict(rows),
     }
 
@@ -90,10 +144,57 @@ def _take_turns(calls: dict[str, Call], count: int, idle: float = 0.0) -> dict[s
     return times
 
 
+def _loading() -> dict[str, float]:
+    """Seconds to verify, load and warm a version in a fresh process; the imports beside it."""
+    with tempfile.TemporaryDirectory(prefix="tickpath-bench-") as home:
+        folder, sha256 = _artifact(Path(home) / "model")
+        cache = Path(home) / "compiled"
+        found = [_fresh_start(folder, sha256, cache) for _ in range(STARTS + 1)]
+    bare, cached = found[0], np.array(found[1:])
+    return {
+        "load_and_warm_secs": round(float(np.median(cached[:, 1])), 3),
+        "import_secs": round(float(np.median(cached[:, 0])), 3),
+        "load_and_warm_without_compiled_code_secs": round(bare[1], 3),
+        "import_without_compiled_code_secs": round(bare[0], 3),
+    }
+
+
+_START = """
+import sys, time
+start = time.perf_counter()
+from pathlib import Path
+from models.inference.artifact import load_verified
+imported = time.perf_counter()
+load_verified(Path(sys.argv[1]), sys.argv[2]).warm()
+print(imported - start, time.perf_counter() - imported)
+"""
+
+
+def _fresh_start(folder: Path, sha256: str, cache: Path) -> tuple[float, float]:
+    done = subprocess.run(
+        [sys.executable, "-c", _START, str(folder), sha256],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported, loaded = (float(word) for word in done.stdout.split())
+    return imported, loaded
+
+
+def _artifact(folder: Path) -> tuple[Path, str]:
+    """A version of 300 trees of depth 6, as a training would write it."""
+    dataset = make_dataset(0, n=6_000)
+    config = replace(CONFIG, trees=TREES, depth=DEPTH, min_child_weight=0.1, folds=1)
+    result = train_on(dataset, config)
+    _, sha256 = write_artifact(folder, result, dataset, code_revision="bench")
+    return folder, sha256
+
+
 def _us(times: list[int], percentile: float) -> float:
     return round(float(np.percentile(times, percentile)) / 1e3, 3)
 
 
 if __name__ == "__main__":
     for key, value in run().items():
-        print(f"{key:32} {value:g}")
+        print(f"{key:42} {value}")
