@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from core.columns import F8
 from models.card import table_cells
 from models.dataset import Dataset
 from models.explain import partial_dependence, permutation_importance
+from models.labels import uniqueness
 from models.training import TrainingResult
 
 _BINS = 10
@@ -21,26 +24,49 @@ _OUTCOMES = ("down", "flat", "up")
 
 
 def reliability_figure(result: TrainingResult) -> Figure:
-    """Share of ups against the predicted p, out of sample, in ten bins of equal size."""
-    p, up = result.out_of_sample.p, result.out_of_sample.dataset.up
+    """Share of ups against the predicted p, out of sample, in ten bins of equal size.
+
+    Bars are two standard errors for as many independent labels as a bin has: overlapping labels of
+    neighbouring rows tell the same.
+    """
+    tested, p = result.out_of_sample.dataset, result.out_of_sample.p
+    up = tested.up
     order = np.argsort(p, kind="stable")
     bins = [rows for rows in np.array_split(order, _BINS) if len(rows)]
+    said = np.array([p[rows].mean() for rows in bins])
+    came = np.array([up[rows].mean() for rows in bins])
+    alone = uniqueness(tested.ts, tested.end_ns)
+    independent = np.array([max(alone[rows].sum(), 1.0) for rows in bins])
+    error = 2.0 * np.sqrt(np.maximum(came * (1.0 - came), 1e-9) / independent)
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, label="perfect")
-    axes.plot([p[rows].mean() for rows in bins], [up[rows].mean() for rows in bins], "o-")
+    ends = [min(said.min(), (came - error).min()), max(said.max(), (came + error).max())]
+    axes.plot(ends, ends, color="grey", linewidth=1, label="perfect")
+    axes.errorbar(said, came, yerr=error, fmt="o-", capsize=3, label="out of sample")
     axes.set(xlabel="predicted P(up)", ylabel="share that went up", title="reliability")
+    axes.set_aspect("equal")
+    axes.legend(loc="upper left")
     axes.margins(0.05)
     return figure
 
 
 def trades_figure(result: TrainingResult) -> Figure:
-    """Net pips added up over the out-of-sample round trips."""
+    """Net pips added up over the out-of-sample round trips; lines where a fold begins."""
+    trades, tested = result.trades, result.out_of_sample.dataset
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(np.concatenate([[0.0], np.cumsum(result.trades.net_pips)]))
+    ended = tested.end_ns[trades.rows]
+    at = np.concatenate([tested.ts[:1], ended, tested.end_ns[-1:]]).astype("datetime64[ns]")
+    net = np.concatenate([[0.0], np.cumsum(trades.net_pips)])
+    axes.step(at, np.append(net, net[-1]), where="post")
+    for fold in result.folds:
+        start = np.datetime64(fold.start_ns, "ns")
+        axes.axvline(start, color="lightgrey", linewidth=1, zorder=0)  # type: ignore[arg-type]
     axes.axhline(0.0, color="grey", linewidth=1)
-    axes.set(xlabel="round trip", ylabel="net pips", title="out of sample, after cost")
+    title = f"out of sample, after cost: {len(trades.rows)} round trips, {net[-1]:,.1f} pips"
+    axes.set(ylabel="net pips", title=title)
+    dates = ConciseDateFormatter(axes.xaxis.get_major_locator())  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(dates)
     return figure
 
 
@@ -95,6 +121,7 @@ def importance_figure(names: Sequence[str], importance: F8) -> Figure:
     axes.barh([names[k] for k in order], importance[order])
     axes.axvline(0.0, color="grey", linewidth=1)
     axes.set(xlabel="rise of the log-loss when shuffled", title="permutation importance")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 
 
@@ -106,6 +133,7 @@ def dependence_figure(names: Sequence[str], curves: Sequence[tuple[F8, F8]]) -> 
         axes.plot(values, p)
         axes.set(xlabel=name)
     panels[0].set_ylabel("mean P(up)")
+    figure.suptitle("partial dependence, on rows that nothing was fitted on")
     return figure
 
 
