@@ -11,6 +11,7 @@ from core.columns import QuoteColumns
 from core.config import DecisionConfig, MarketConfig, TrainingConfig
 from core.costs import CostModel
 from core.instruments import DEFAULT_INSTRUMENTS
+from core.types import Direction, Prediction
 from market.loaders.load import load
 from models.card import fold_table
 from models.dataset import Dataset, build_dataset, spec_for
@@ -111,6 +112,24 @@ def declared(seed: int, slope: float, n: int = 9_000) -> Dataset:
     )
 
 
+def edge_of(result: TrainingResult, row: int) -> float:
+    """Edge in pips, net of cost, that the live decision names for a tested row."""
+    scored, tested = result.out_of_sample, result.out_of_sample.dataset
+    prediction = Prediction(
+        p=float(scored.p[row]),
+        model="test",
+        model_version="0",
+        spec_fingerprint=tested.spec.fingerprint,
+        horizon_ns=tested.horizon_ns,
+        expected_move_pips=float(scored.expected_move_pips[row]),
+        approved=True,
+    )
+    prices = float(tested.bid[row]), float(tested.ask[row])
+    signal = live_decide(prediction, *prices, PIP, 0, COSTS, DECISION)
+    assert signal.direction != Direction.HOLD
+    return signal.edge_pips
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_declared_edge_is_found_and_sized_right(seed: int) -> None:
     dataset, slope = declared(seed, slope=1.0), 1.0
@@ -123,12 +142,17 @@ def test_a_declared_edge_is_found_and_sized_right(seed: int) -> None:
     assert result.total.net_pips == pytest.approx(possible, rel=0.15), "nearly all there is"
     assert result.metrics["dsr"] > 0.99
     assert result.metrics["track_record"] > 1.0
-    # What the model claims of its trades is what they earned, within three standard errors.
+    # Sized right: the edge that the decision names for a trade, in pips net of cost, is the planted
+    # one and what was earned, each within three standard errors of the mean result of a trade.
     rows = result.trades.rows
-    claimed = np.abs(2.0 * result.out_of_sample.p[rows] - 1.0)
-    claimed = claimed * result.out_of_sample.expected_move_pips[rows] - COSTS.round_trip_pips(0.5)
+    claimed = np.array([edge_of(result, row) for row in rows.tolist()])
     error = result.trades.net_pips.std() / np.sqrt(len(rows))
+    assert error < 0.1, "three of them are well under the edge"
+    assert claimed.mean() == pytest.approx(edge[rows].mean(), abs=3.0 * error)
     assert claimed.mean() == pytest.approx(result.trades.net_pips.mean(), abs=3.0 * error)
+    # And not only on average: where it names more there is more.
+    upper = claimed > np.median(claimed)
+    assert claimed[upper].mean() == pytest.approx(edge[rows][upper].mean(), rel=0.15)
     p = 1.0 / (1.0 + np.exp(-slope * tested.rows[:, 0].astype(np.float64)))
     assert np.abs(result.out_of_sample.p - p).mean() < 0.05
 
