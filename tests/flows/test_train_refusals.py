@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.columns import QuoteColumns, from_ticks
-from core.config import Config, StorageConfig
+from core.config import Config, StorageConfig, TrainingConfig
 from core.errors import BadInput
 from features import batch
 from features.batch import FeatureRows
@@ -16,7 +16,7 @@ from features.spec import FeatureSpec
 from flows import train_job, tune_job
 from flows.train_job import train
 from flows.tune_job import open_search
-from models import dataset
+from models.dataset import build_dataset
 from storage.parquet import TickStore
 
 MINUTE = 60 * 10**9
@@ -41,7 +41,9 @@ def learn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Le
 
 
 def stored(home: Path, columns: QuoteColumns) -> Config:
-    config = Config(storage=StorageConfig(home=home))
+    # Features that need no other symbol's quotes.
+    training = TrainingConfig(features="core")
+    config = Config(storage=StorageConfig(home=home), training=training)
     TickStore(config.storage.ticks).append("EURUSD", columns)
     return config
 
@@ -64,11 +66,10 @@ def changed(
         change(found, columns)
         return found
 
-    build = dataset.build_dataset
-    for module in (train_job,):
-        monkeypatch.setattr(
-            module, "build_dataset", lambda *args, **more: build(*args, **more, compute=faulty)
-        )
+    monkeypatch.setattr(
+        "models.stored.build_dataset",
+        lambda *args, **more: build_dataset(*args, **more, compute=faulty),
+    )
 
 
 def test_too_few_bars(learn: Learn, tmp_path: Path) -> None:
