@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.columns import QuoteColumns
+from core.types import Amendment
 from venue.orders import VenueOrder
-from venue.store import CancelRequested, Moved, Record, Submitted
+from venue.store import CancelRequested, Moved, Record, ReplaceRequested, Submitted
 from venue.tape import Tape
 
 
@@ -32,10 +33,15 @@ class Arrivals:
         By client order id.
     cancels : dict of str to list of int
         Tape positions of the cancel requests of an order, oldest first.
+    replacements : dict of str to list of (int, Amendment)
+        Tape positions and terms of the requests to replace an order, oldest first.
     """
 
     orders: dict[str, Arrival] = field(default_factory=dict)
     cancels: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    replacements: dict[str, list[tuple[int, Amendment]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
 
 def arrivals_of(records: Iterable[Record], columns: Mapping[int, QuoteColumns]) -> Arrivals:
@@ -61,4 +67,8 @@ def arrivals_of(records: Iterable[Record], columns: Mapping[int, QuoteColumns]) 
         elif isinstance(record, CancelRequested) and record.client_order_id in found.orders:
             instrument = found.orders[record.client_order_id].order.instrument
             found.cancels[record.client_order_id].append(at.get(instrument, 0))
+        elif isinstance(record, ReplaceRequested) and record.client_order_id in found.orders:
+            instrument = found.orders[record.client_order_id].order.instrument
+            request = (at.get(instrument, 0), record.terms)
+            found.replacements[record.client_order_id].append(request)
     return found

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
+import msgspec
+
 from backtest.arrivals import Arrivals
 from backtest.outcome import Collector, Comparison, Outcome, compare, outcome_from_journal
 from backtest.twin import VenueTwin
@@ -46,6 +48,8 @@ _OF_VENUE = frozenset(
         OrderEventKind.CANCEL,
         OrderEventKind.EXPIRE,
         OrderEventKind.REJECT_CANCEL,
+        OrderEventKind.REPLACE,
+        OrderEventKind.REJECT_REPLACE,
     }
 )
 
@@ -194,6 +198,8 @@ class Replay:
                 self.twin.report(event)
             elif event.kind is OrderEventKind.REQUEST_CANCEL and order is not None:
                 self.twin.cancel(order)
+            elif event.kind is OrderEventKind.REQUEST_REPLACE and order is not None:
+                self.twin.replace(msgspec.structs.replace(order, pending=event.terms))
 
     def _process(self, event: Event) -> None:
         watch = self.twin.watch

@@ -19,7 +19,7 @@ from backtest.outcome import Collector, Outcome
 from core.columns import QuoteColumns
 from core.config import Config
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
-from core.types import Order, OrderEvent, Quote, TradingState
+from core.types import Amendment, Order, OrderEvent, Quote, TradingState
 from features.source import ColumnsStore, FeatureSources
 from features.spec import spec_named
 from models.inference.artifact import LoadedModel
@@ -73,7 +73,7 @@ class ChosenModel(NamedTuple):
 class _Waiting(NamedTuple):
     due_ns: int
     order: Order
-    cancels: bool
+    what: str
 
 
 class RecordedVenue:
@@ -98,11 +98,15 @@ class RecordedVenue:
 
     def send(self, order: Order) -> None:
         """Let the order arrive after the latency."""
-        self._waiting.append(_Waiting(self.now_ns + self._latency_ns, order, cancels=False))
+        self._waiting.append(_Waiting(self.now_ns + self._latency_ns, order, "order"))
 
     def cancel(self, order: Order) -> None:
         """Let the cancel arrive after the latency."""
-        self._waiting.append(_Waiting(self.now_ns + self._latency_ns, order, cancels=True))
+        self._waiting.append(_Waiting(self.now_ns + self._latency_ns, order, "cancel"))
+
+    def replace(self, order: Order) -> None:
+        """Let the new terms arrive after the latency."""
+        self._waiting.append(_Waiting(self.now_ns + self._latency_ns, order, "replace"))
 
     def request_status(self, order: Order) -> None:
         """Do nothing: no report is ever lost here."""
@@ -114,9 +118,11 @@ class RecordedVenue:
         """
         if not self._waiting or self._waiting[0].due_ns >= until_ns:
             return None
-        due_ns, order, cancels = self._waiting.popleft()
-        if cancels:
+        due_ns, order, what = self._waiting.popleft()
+        if what == "cancel":
             events = self.matching.cancel(order.client_order_id)
+        elif what == "replace":
+            events = self.matching.replace(order.client_order_id, order.pending or Amendment())
         else:
             events = self.matching.submit(venue_order(order))
         return [(due_ns, event) for event in events]

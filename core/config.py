@@ -182,13 +182,20 @@ class TradingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskConfig:
-    """Pre-trade limits. Zero, the default, denies: each limit must be stated to trade."""
+    """Pre-trade limits. Zero, the default, denies: each limit must be stated to trade.
+
+    Money is in account currency. A day's loss is counted from 17:00 New York, a drawdown from the
+    highest equity; at the ``_reducing`` amount positions may only shrink, at ``_halted`` trading
+    stops until a human enables it. Rates are per strategy and symbol. A strategy whose orders in
+    one symbol and side are executed `max_executions` times within the window is switched off.
+    """
 
     __pydantic_config__ = _STRICT
     symbols: tuple[str, ...] = ()
     max_order_lots: Decimal = Decimal(0)
     max_order_notional: Decimal = Decimal(0)
     max_position_lots: Decimal = Decimal(0)
+    max_instrument_notional: Decimal = Decimal(0)
     max_gross_notional: Decimal = Decimal(0)
     max_net_notional: Decimal = Decimal(0)
     max_currency_notional: Decimal = Decimal(0)
@@ -197,6 +204,17 @@ class RiskConfig:
     collar_pips: float = 0.0
     max_quote_age_ms: float = 0.0
     duplicate_window_ms: float = 0.0
+    day_loss_reducing: Decimal = Decimal(0)
+    day_loss_halted: Decimal = Decimal(0)
+    drawdown_reducing: Decimal = Decimal(0)
+    drawdown_halted: Decimal = Decimal(0)
+    max_orders_per_sec: float = 0.0
+    order_burst: int = 0
+    max_cancels_per_sec: float = 0.0
+    cancel_burst: int = 0
+    max_executions: int = 0
+    executions_window_secs: float = 0.0
+    max_decision_age_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

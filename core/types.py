@@ -30,18 +30,29 @@ class Direction(StrEnum):
 
 
 class OrderType(StrEnum):
-    """Order types that the order path carries."""
+    """Order types that the order path carries.
+
+    A stop order waits for the market to reach its stop price and is then a market (STOP) or limit
+    (STOP_LIMIT) order.
+    """
 
     MARKET = "MARKET"
     LIMIT = "LIMIT"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
 
 
 class TimeInForce(StrEnum):
-    """How long an order works."""
+    """How long an order works: until canceled, not at all, until a time, until the day's end.
+
+    A day ends at 17:00 New York. Times are those of the venue's tape.
+    """
 
     GTC = "GTC"
     IOC = "IOC"
     FOK = "FOK"
+    GTD = "GTD"
+    DAY = "DAY"
 
 
 class OrderStatus(StrEnum):
@@ -54,6 +65,7 @@ class OrderStatus(StrEnum):
     ACCEPTED = "ACCEPTED"
     REJECTED = "REJECTED"
     PENDING_CANCEL = "PENDING_CANCEL"
+    PENDING_REPLACE = "PENDING_REPLACE"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
@@ -71,6 +83,9 @@ class OrderEventKind(StrEnum):
     REQUEST_CANCEL = "REQUEST_CANCEL"
     REJECT_CANCEL = "REJECT_CANCEL"
     CANCEL = "CANCEL"
+    REQUEST_REPLACE = "REQUEST_REPLACE"
+    REJECT_REPLACE = "REJECT_REPLACE"
+    REPLACE = "REPLACE"
     EXPIRE = "EXPIRE"
     FILL = "FILL"
 
@@ -197,12 +212,30 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     stages_us: dict[str, float]
 
 
+class Amendment(msgspec.Struct, frozen=True, gc=False):
+    """New terms of an order that works: whole quantity in lot steps, prices in price ticks.
+
+    A zero leaves the term as it is.
+    """
+
+    quantity: int = 0
+    limit_ticks: int = 0
+    stop_ticks: int = 0
+    expire_ns: int = 0
+
+
 class Order(msgspec.Struct, frozen=True, gc=False):
     """An order and where it stands.
 
     `quantity` and `filled` are lot steps; `limit_ticks` is the limit price in price ticks (a market
-    order goes out as a marketable limit, so it has one as well). `key` is the idempotency key that
-    `client_order_id` derives from. `quote_seq` is the tape position the order was decided on.
+    order goes out as a marketable limit, so it has one as well, and so does a stop order). `key` is
+    the idempotency key that `client_order_id` derives from. `quote_seq` is the tape position the
+    order was decided on. `expire_ns` is the venue's time at which a GTD or DAY order ends.
+
+    `pending` holds the terms that were asked for and not answered; exposure counts the larger
+    quantity of the two. `asked` holds the first terms of an order that was replaced. `take_ticks`
+    and `loss_ticks` of a bracket's entry are the prices of its exits, 0 for none; the exits of one
+    execution share a `group`, of which one cancels the other.
     """
 
     client_order_id: str
@@ -224,10 +257,21 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     decision_id: str = ""
     reason: str = ""
     submitted_ns: int = 0
+    stop_ticks: int = 0
+    expire_ns: int = 0
+    reduce_only: bool = False
+    take_ticks: int = 0
+    loss_ticks: int = 0
+    group: str = ""
+    pending: Amendment | None = None
+    asked: Amendment | None = None
 
     @property
     def leaves(self) -> int:
-        """Lot steps not filled yet."""
+        """Lot steps not filled yet, by the larger of the held and the asked-for quantity."""
+        asked = self.pending
+        if asked is not None and asked.quantity > self.quantity:
+            return asked.quantity - self.filled
         return self.quantity - self.filled
 
 
@@ -246,7 +290,10 @@ class Fill(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderEvent(msgspec.Struct, frozen=True, gc=False):
-    """Something that happened to one order; `fill` is set when `kind` is FILL."""
+    """Something that happened to one order.
+
+    `fill` is set when `kind` is FILL, `terms` when it is REQUEST_REPLACE or REPLACE.
+    """
 
     client_order_id: str
     kind: OrderEventKind
@@ -255,13 +302,11 @@ class OrderEvent(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     quote_seq: int = 0
     fill: Fill | None = None
+    terms: Amendment | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """A "no" as a value: the check, its limit, what was observed, and what would have passed.
-
-    `largest_lots` is empty for the model's orders, whose size is fixed.
-    """
+    """A "no" as a value: the check, its limit, what was observed, and what would have passed."""
 
     check: str
     reason: str

@@ -1,4 +1,4 @@
-"""What the venue reads and the trading side writes: orders and requests (35=D F H AF AN).
+"""What the venue reads and the trading side writes: orders and requests (35=D F G H AF AN).
 
 `build_*` functions return body fields; the session adds the rest. `parse_*` functions raise
 `core.errors.FixFieldError` for a field that is missing or wrong, and `UnknownInstrument`.
@@ -7,20 +7,24 @@ Quantities on the wire are lots, prices decimals with the instrument's digits.
 
 import msgspec
 
-from core.errors import FixFieldError
+from core.errors import BadInput
 from core.instruments import Instrument, InstrumentTable
-from core.types import Order, OrderStatus, OrderType
+from core.types import Amendment, Order, OrderStatus, OrderType, TimeInForce
 from fix import tags, timestamps
 from fix.codec import Message, clean_text, encode_fields
 from fix.values import (
+    ORDER_TYPES,
     SIDES,
     lots_text,
     read_instrument,
+    read_order_type,
     read_seq,
     read_side,
     read_steps,
+    read_terms,
     read_ticks,
     read_time_in_force,
+    terms_fields,
 )
 
 
@@ -29,6 +33,17 @@ class CancelRequest(msgspec.Struct, frozen=True):
 
     cancel_id: str
     client_order_id: str
+
+
+class ReplaceRequest(msgspec.Struct, frozen=True):
+    """35=G: change `client_order_id` to `terms`; the request has an id of its own.
+
+    The order keeps its id: reports of it name that in OrigClOrdID.
+    """
+
+    replace_id: str
+    client_order_id: str
+    terms: Amendment
 
 
 class StatusRequest(msgspec.Struct, frozen=True):
@@ -48,8 +63,9 @@ class PositionRequest(msgspec.Struct, frozen=True):
 def parse_new_order(message: Message, table: InstrumentTable) -> Order:
     """35=D as an order that the venue has not looked at yet; it has no key and no strategy."""
     instrument = read_instrument(message, table)
-    if message.require(tags.ORD_TYPE) != b"2":
-        raise FixFieldError(tags.ORD_TYPE, tags.VALUE_INCORRECT, "only limit orders are taken")
+    order_type, time_in_force = read_order_type(message), read_time_in_force(message)
+    stops = order_type is OrderType.STOP_LIMIT
+    ends = time_in_force is TimeInForce.GTD or tags.EXPIRE_TIME in message
     return Order(
         client_order_id=message.text(tags.CL_ORD_ID),
         key="",
@@ -58,12 +74,16 @@ def parse_new_order(message: Message, table: InstrumentTable) -> Order:
         instrument=instrument.id,
         side=read_side(message),
         quantity=read_steps(message, tags.ORDER_QTY, instrument),
-        type=OrderType.LIMIT,
+        type=order_type,
         limit_ticks=read_ticks(message, tags.PRICE, instrument),
-        time_in_force=read_time_in_force(message),
+        time_in_force=time_in_force,
         created_ns=message.time_ns(tags.TRANSACT_TIME),
         quote_seq=read_seq(message),
         status=OrderStatus.SUBMITTED,
+        stop_ticks=read_ticks(message, tags.STOP_PX, instrument) if stops else 0,
+        expire_ns=message.time_ns(tags.EXPIRE_TIME) if ends else 0,
+        reduce_only=message.flag(tags.REDUCE_ONLY),
+        group=message.get(tags.ORDER_GROUP).decode("latin-1"),
     )
 
 
@@ -86,6 +106,39 @@ def build_cancel_request(
             (tags.ORDER_QTY, lots_text(order.quantity, instrument)),
             (tags.TRANSACT_TIME, timestamps.encode_ns(now_ns)),
         )
+    )
+
+
+def build_replace_request(
+    order: Order, instrument: Instrument, replace_id: str, now_ns: int
+) -> bytes:
+    """35=G: change `order` to its `pending` terms; `replace_id` must be new.
+
+    Raises
+    ------
+    BadInput
+        When nothing is asked for.
+    """
+    terms = order.pending
+    if terms is None:
+        raise BadInput(f"order {order.client_order_id} has no terms to change to")
+    pairs = [
+        (tags.CL_ORD_ID, clean_text(replace_id)),
+        (tags.ORIG_CL_ORD_ID, clean_text(order.client_order_id)),
+        *_order_names(order, instrument),
+        (tags.HANDL_INST, b"1"),
+        (tags.ORD_TYPE, ORDER_TYPES[order.type]),
+        (tags.TRANSACT_TIME, timestamps.encode_ns(now_ns)),
+    ]
+    return encode_fields(pairs + terms_fields(terms, instrument))
+
+
+def parse_replace_request(message: Message, table: InstrumentTable) -> ReplaceRequest:
+    """35=G."""
+    return ReplaceRequest(
+        message.text(tags.CL_ORD_ID),
+        message.text(tags.ORIG_CL_ORD_ID),
+        read_terms(message, read_instrument(message, table)),
     )
 
 

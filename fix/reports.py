@@ -9,7 +9,7 @@ import msgspec
 
 from core.errors import FixFieldError
 from core.instruments import Instrument, InstrumentTable
-from core.types import Fill, Order, OrderEvent, OrderEventKind, OrderStatus
+from core.types import Amendment, Fill, Order, OrderEvent, OrderEventKind, OrderStatus
 from fix import tags, timestamps
 from fix.codec import Field, Message, clean_text, encode_fields
 from fix.values import (
@@ -23,7 +23,9 @@ from fix.values import (
     read_side,
     read_status,
     read_steps,
+    read_terms,
     read_ticks,
+    terms_fields,
 )
 
 VENUE = "VENUE"
@@ -31,7 +33,9 @@ UNKNOWN_ORDER = "unknown_order"
 
 K = OrderEventKind
 S = OrderStatus
-_EXEC_TYPES = {K.ACCEPT: b"0", K.CANCEL: b"4", K.REJECT: b"8", K.EXPIRE: b"C", K.FILL: b"F"}
+_EXEC_TYPES = {
+    K.ACCEPT: b"0", K.CANCEL: b"4", K.REPLACE: b"5", K.REJECT: b"8", K.EXPIRE: b"C", K.FILL: b"F",
+}  # fmt: skip
 _KINDS = {code: kind for kind, code in _EXEC_TYPES.items()}
 _STATUS_EXEC_TYPE = b"I"
 _UNKNOWN_ORDER_CODE = b"5"
@@ -60,12 +64,14 @@ class StatusReport(msgspec.Struct, frozen=True):
     total: int = 0
     last: bool = False
     filled_value: int = 0
+    terms: Amendment | None = None
 
     def event(self) -> OrderEvent:
         """Return it as an event of the order.
 
         Executions have reports of their own, which come earlier in sequence or are replayed; so
-        an order that lives or is filled is told as ACCEPT, which moves no quantity.
+        an order that lives or is filled is told as ACCEPT, which moves no quantity. It brings the
+        terms in force, which tell whether a replacement that was lost counts.
         """
         return OrderEvent(
             client_order_id=self.client_order_id,
@@ -74,6 +80,7 @@ class StatusReport(msgspec.Struct, frozen=True):
             venue_order_id=self.venue_order_id,
             reason=self.reason,
             quote_seq=self.quote_seq,
+            terms=self.terms,
         )
 
 
@@ -98,13 +105,14 @@ def _common(order: Order, instrument: Instrument, ts_event: int, quote_seq: int)
     average = Decimal(order.filled_value) / order.filled if order.filled else Decimal(0)
     price = average.scaleb(-instrument.digits).quantize(Decimal(1).scaleb(-instrument.digits - 3))
     leaves = 0 if order.status in _DONE else order.leaves
+    terms = Amendment(order.quantity, order.limit_ticks, order.stop_ticks, order.expire_ns)
     return [
         (tags.ORDER_ID, clean_text(order.venue_order_id or "NONE")),
         (tags.CL_ORD_ID, clean_text(order.client_order_id)),
         (tags.ORD_STATUS, STATUSES[order.status]),
         (tags.SYMBOL, clean_text(instrument.symbol)),
         (tags.SIDE, SIDES[order.side]),
-        (tags.ORDER_QTY, lots_text(order.quantity, instrument)),
+        *terms_fields(terms, instrument),
         (tags.LEAVES_QTY, lots_text(leaves, instrument)),
         (tags.CUM_QTY, lots_text(order.filled, instrument)),
         (tags.AVG_PX, format(price, "f").encode()),
@@ -116,7 +124,7 @@ def _common(order: Order, instrument: Instrument, ts_event: int, quote_seq: int)
 def build_execution_report(
     event: OrderEvent, order: Order, instrument: Instrument, exec_id: str
 ) -> bytes:
-    """35=8 for an ACCEPT, REJECT, CANCEL, EXPIRE or FILL.
+    """35=8 for an ACCEPT, REJECT, CANCEL, EXPIRE, REPLACE or FILL.
 
     Parameters
     ----------
@@ -216,6 +224,7 @@ def parse_execution_report(
         reason=message.get(tags.TEXT).decode("latin-1"),
         quote_seq=read_seq(message),
         fill=_parse_fill(message, table, venue) if kind is K.FILL else None,
+        terms=read_terms(message, read_instrument(message, table)) if kind is K.REPLACE else None,
     )
 
 
@@ -247,11 +256,12 @@ def _parse_fill(message: Message, table: InstrumentTable, venue: str) -> Fill:
 
 def _parse_status(message: Message, table: InstrumentTable) -> StatusReport:
     absent = message.get(tags.ORD_REJ_REASON) == _UNKNOWN_ORDER_CODE
-    filled = value = 0
+    filled, value, terms = 0, 0, None
     if not absent:
-        terms = read_instrument(message, table)
-        filled = read_steps(message, tags.CUM_QTY, terms)
-        value = round(message.decimal(tags.AVG_PX).scaleb(terms.digits) * filled)
+        instrument = read_instrument(message, table)
+        filled = read_steps(message, tags.CUM_QTY, instrument)
+        value = round(message.decimal(tags.AVG_PX).scaleb(instrument.digits) * filled)
+        terms = read_terms(message, instrument)
     mass_id = message.get(tags.MASS_STATUS_REQ_ID).decode("latin-1")
     client_order_id = _client_order_id(message)
     return StatusReport(
@@ -267,13 +277,23 @@ def _parse_status(message: Message, table: InstrumentTable) -> StatusReport:
         total=message.integer(tags.TOT_NUM_REPORTS) if mass_id else 0,
         last=message.flag(tags.LAST_RPT_REQUESTED),
         filled_value=value,
+        terms=terms,
     )
 
 
 def build_cancel_reject(
-    client_order_id: str, cancel_id: str, order: Order | None, reason: str, ts_event: int
+    client_order_id: str,
+    cancel_id: str,
+    order: Order | None,
+    reason: str,
+    ts_event: int,
+    *,
+    replaces: bool = False,
 ) -> bytes:
-    """35=9: the cancel came too late (`order` as it stands), or for an order that never came."""
+    """35=9: the cancel or replacement came too late, or for an order that never came.
+
+    `order` as it stands, None for the latter; `replaces` says that it answers 35=G.
+    """
     status = STATUSES[order.status] if order is not None else b"8"
     return encode_fields(
         (
@@ -281,7 +301,7 @@ def build_cancel_reject(
             (tags.CL_ORD_ID, clean_text(cancel_id)),
             (tags.ORIG_CL_ORD_ID, clean_text(client_order_id)),
             (tags.ORD_STATUS, status),
-            (tags.CXL_REJ_RESPONSE_TO, b"1"),
+            (tags.CXL_REJ_RESPONSE_TO, b"2" if replaces else b"1"),
             (tags.CXL_REJ_REASON, b"0" if order is not None else b"1"),
             (tags.TRANSACT_TIME, timestamps.encode_ns(ts_event)),
             (tags.TEXT, note(reason or "rejected")),
@@ -291,9 +311,10 @@ def build_cancel_reject(
 
 def parse_cancel_reject(message: Message) -> OrderEvent:
     """35=9."""
+    replaces = message.get(tags.CXL_REJ_RESPONSE_TO) == b"2"
     return OrderEvent(
         client_order_id=message.text(tags.ORIG_CL_ORD_ID),
-        kind=K.REJECT_CANCEL,
+        kind=K.REJECT_REPLACE if replaces else K.REJECT_CANCEL,
         ts_event=message.time_ns(tags.TRANSACT_TIME),
         venue_order_id=_venue_order_id(message),
         reason=message.get(tags.TEXT).decode("latin-1"),

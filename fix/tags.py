@@ -40,6 +40,7 @@ HEART_BT_INT = 108
 TEST_REQ_ID = 112
 ORIG_SENDING_TIME = 122
 GAP_FILL = 123
+EXPIRE_TIME = 126
 RESET_SEQ_NUM = 141
 NO_RELATED_SYM = 146
 EXEC_TYPE = 150
@@ -76,9 +77,12 @@ POS_REQ_RESULT = 728
 ORD_STATUS_REQ_ID = 790
 TOT_NUM_REPORTS = 911
 LAST_RPT_REQUESTED = 912
-# User-defined: the tape position of a quote or order event, and the time a quote stands for (ns).
+# User-defined: the tape position of a quote or order event, the time a quote stands for (ns), the
+# group of which one order cancels the others, and whether an order may only reduce (Y).
 QUOTE_SEQ = 5001
 SPAN_NS = 5002
+ORDER_GROUP = 5003
+REDUCE_ONLY = 5004
 
 HEARTBEAT = b"0"
 TEST_REQUEST = b"1"

@@ -9,10 +9,10 @@ import msgspec
 
 from core.errors import BadInput
 from core.instruments import Instrument
-from core.types import Order, Side, TimeInForce
+from core.types import Order, OrderType, Side, TimeInForce
 from fix import tags, timestamps
-from fix.codec import clean_text, encode_fields
-from fix.values import SIDES, TIMES_IN_FORCE, lots_text, price_text
+from fix.codec import Field, clean_text, encode_fields
+from fix.values import ORDER_TYPES, SIDES, TIMES_IN_FORCE, lots_text, price_text
 
 
 class OrderTemplate(msgspec.Struct, frozen=True, gc=False):
@@ -90,15 +90,7 @@ def template_for(
         When the account's name cannot be a field value.
     """
     fixed = encode_fields(
-        (
-            (tags.ACCOUNT, clean_text(account)),
-            (tags.HANDL_INST, b"1"),
-            (tags.ORDER_QTY, lots_text(quantity, instrument)),
-            (tags.ORD_TYPE, b"2"),
-            (tags.SIDE, SIDES[side]),
-            (tags.SYMBOL, clean_text(instrument.symbol)),
-            (tags.TIME_IN_FORCE, TIMES_IN_FORCE[time_in_force]),
-        )
+        _fixed(account, instrument, side, quantity, OrderType.LIMIT, time_in_force)
     )
     return OrderTemplate(
         account=account,
@@ -111,11 +103,55 @@ def template_for(
     )
 
 
+def fits_template(order: Order) -> bool:
+    """Say whether a template says all of an order: no trigger, no expiry, no ties."""
+    return not (order.stop_ticks or order.expire_ns or order.reduce_only or order.group)
+
+
 def new_order(order: Order, instrument: Instrument) -> bytes:
-    """Body of New Order Single (35=D) without a template at hand."""
-    template = template_for(
-        order.account, instrument, order.side, order.quantity, order.time_in_force
+    """Body of New Order Single (35=D) without a template at hand.
+
+    Raises
+    ------
+    BadInput
+        When there is no limit price.
+    """
+    if order.limit_ticks <= 0:
+        raise BadInput(f"order {order.client_order_id} has no limit price")
+    fields = _fixed(
+        order.account, instrument, order.side, order.quantity, order.type, order.time_in_force
     )
-    return template.body(
-        order.client_order_id, order.limit_ticks, order.created_ns, order.quote_seq
-    )
+    if order.stop_ticks:
+        fields.append((tags.STOP_PX, price_text(order.stop_ticks, instrument.digits)))
+    if order.expire_ns:
+        fields.append((tags.EXPIRE_TIME, timestamps.encode_ns(order.expire_ns)))
+    if order.reduce_only:
+        fields.append((tags.REDUCE_ONLY, b"Y"))
+    if order.group:
+        fields.append((tags.ORDER_GROUP, clean_text(order.group)))
+    fields += [
+        (tags.CL_ORD_ID, clean_text(order.client_order_id)),
+        (tags.PRICE, price_text(order.limit_ticks, instrument.digits)),
+        (tags.TRANSACT_TIME, timestamps.encode_ns(order.created_ns)),
+        (tags.QUOTE_SEQ, b"%d" % order.quote_seq),
+    ]
+    return encode_fields(fields)
+
+
+def _fixed(
+    account: str,
+    instrument: Instrument,
+    side: Side,
+    quantity: int,
+    order_type: OrderType,
+    time_in_force: TimeInForce,
+) -> list[Field]:
+    return [
+        (tags.ACCOUNT, clean_text(account)),
+        (tags.HANDL_INST, b"1"),
+        (tags.ORDER_QTY, lots_text(quantity, instrument)),
+        (tags.ORD_TYPE, ORDER_TYPES[order_type]),
+        (tags.SIDE, SIDES[side]),
+        (tags.SYMBOL, clean_text(instrument.symbol)),
+        (tags.TIME_IN_FORCE, TIMES_IN_FORCE[time_in_force]),
+    ]

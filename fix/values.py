@@ -1,18 +1,34 @@
 """Values of the house as values of FIX fields, and back."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TypeVar
 
 from core.errors import FixFieldError
 from core.instruments import Instrument, InstrumentTable
-from core.types import OrderStatus, Side, TimeInForce
-from fix import tags
-from fix.codec import Message
+from core.types import Amendment, OrderStatus, OrderType, Side, TimeInForce
+from fix import tags, timestamps
+from fix.codec import Field, Message
 
 _T = TypeVar("_T")
 
 SIDES = {Side.BUY: b"1", Side.SELL: b"2"}
-TIMES_IN_FORCE = {TimeInForce.GTC: b"1", TimeInForce.IOC: b"3", TimeInForce.FOK: b"4"}
+TIMES_IN_FORCE = {
+    TimeInForce.DAY: b"0",
+    TimeInForce.GTC: b"1",
+    TimeInForce.IOC: b"3",
+    TimeInForce.FOK: b"4",
+    TimeInForce.GTD: b"6",
+}
+# OrdType (40). A market order goes out as a marketable limit, a stop order with the limit behind
+# its stop price, so that neither executes at any price.
+ORDER_TYPES = {
+    OrderType.MARKET: b"2",
+    OrderType.LIMIT: b"2",
+    OrderType.STOP: b"4",
+    OrderType.STOP_LIMIT: b"4",
+}
+_ORDER_TYPE_OF = {b"2": OrderType.LIMIT, b"4": OrderType.STOP_LIMIT}
 # OrdStatus (39). What we only fear or plan has no code of its own: to the venue it is New.
 STATUSES = {
     OrderStatus.INITIALIZED: b"A",
@@ -23,6 +39,7 @@ STATUSES = {
     OrderStatus.FILLED: b"2",
     OrderStatus.CANCELED: b"4",
     OrderStatus.PENDING_CANCEL: b"6",
+    OrderStatus.PENDING_REPLACE: b"E",
     OrderStatus.REJECTED: b"8",
     OrderStatus.DENIED: b"8",
     OrderStatus.EXPIRED: b"C",
@@ -37,6 +54,7 @@ _STATUS_OF = {
     b"4": OrderStatus.CANCELED,
     b"6": OrderStatus.PENDING_CANCEL,
     b"8": OrderStatus.REJECTED,
+    b"E": OrderStatus.PENDING_REPLACE,
     b"C": OrderStatus.EXPIRED,
 }
 
@@ -74,6 +92,34 @@ def read_steps(message: Message, tag: int, instrument: Instrument) -> int:
     return _whole(message.decimal(tag) / instrument.lot_step, tag, "lot step")
 
 
+def read_terms(message: Message, instrument: Instrument) -> Amendment:
+    """Whole quantity, limit, stop and expiry of an order; what is absent is zero."""
+    return Amendment(
+        _if_there(message, tags.ORDER_QTY, lambda: read_steps(message, tags.ORDER_QTY, instrument)),
+        _if_there(message, tags.PRICE, lambda: read_ticks(message, tags.PRICE, instrument)),
+        _if_there(message, tags.STOP_PX, lambda: read_ticks(message, tags.STOP_PX, instrument)),
+        _if_there(message, tags.EXPIRE_TIME, lambda: message.time_ns(tags.EXPIRE_TIME)),
+    )
+
+
+def _if_there(message: Message, tag: int, read: Callable[[], int]) -> int:
+    return read() if tag in message else 0
+
+
+def terms_fields(terms: Amendment, instrument: Instrument) -> list[Field]:
+    """Fields of what is not zero; `read_terms` is the other way."""
+    fields: list[Field] = []
+    if terms.quantity:
+        fields.append((tags.ORDER_QTY, lots_text(terms.quantity, instrument)))
+    if terms.limit_ticks:
+        fields.append((tags.PRICE, price_text(terms.limit_ticks, instrument.digits)))
+    if terms.stop_ticks:
+        fields.append((tags.STOP_PX, price_text(terms.stop_ticks, instrument.digits)))
+    if terms.expire_ns:
+        fields.append((tags.EXPIRE_TIME, timestamps.encode_ns(terms.expire_ns)))
+    return fields
+
+
 def read_instrument(message: Message, table: InstrumentTable) -> Instrument:
     """Instrument of Symbol (55); raises UnknownInstrument."""
     return table.by_symbol(message.text(tags.SYMBOL))
@@ -94,6 +140,11 @@ def read_side(message: Message) -> Side:
 def read_time_in_force(message: Message) -> TimeInForce:
     """TimeInForce (59)."""
     return _read_code(message, tags.TIME_IN_FORCE, _TIME_IN_FORCE_OF)
+
+
+def read_order_type(message: Message) -> OrderType:
+    """OrdType (40)."""
+    return _read_code(message, tags.ORD_TYPE, _ORDER_TYPE_OF)
 
 
 def read_status(message: Message) -> OrderStatus:

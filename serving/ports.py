@@ -30,6 +30,20 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.IOC
     strategy: str = "manual"
+    stop: Decimal | None = None
+    expire_ns: int = 0
+    reduce_only: bool = False
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+
+
+class ReplaceRequest(msgspec.Struct, frozen=True):
+    """New terms of an order; None, or zero, leaves a term as it is."""
+
+    lots: Decimal | None
+    limit: Decimal | None
+    stop: Decimal | None
+    expire_ns: int = 0
 
 
 class Decider(Protocol):
@@ -124,6 +138,20 @@ class Platform(Protocol):
 
     async def cancel(self, client_order_id: str) -> OrderView:
         """Ask the venue to cancel; raises NotFound for an unknown order."""
+        ...
+
+    async def replace(self, client_order_id: str, request: ReplaceRequest) -> OrderView | Refused:
+        """Ask the venue to change an order.
+
+        Raises
+        ------
+        core.errors.NotFound
+            For an unknown order.
+        core.errors.Conflict
+            When the order does not work.
+        core.errors.BadInput
+            When the terms make no sense for it.
+        """
         ...
 
     async def set_trading_state(

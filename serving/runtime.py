@@ -7,9 +7,9 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from core.config import Config
-from core.errors import BadInput, Conflict, NotFound, Unavailable
+from core.errors import Conflict, NotFound, Unavailable
 from core.instruments import Instrument, InstrumentTable
-from core.types import Order, OrderType, Refused, TradingState
+from core.types import Order, Refused, TradingState
 from models.pool import ModelPool
 from monitoring.latency import LatencySummary
 from serving.admission import Admission
@@ -19,9 +19,10 @@ from serving.measures import Measures
 from serving.metrics import PlatformCollector, registry_of, render
 from serving.model_watch import ModelWatch
 from serving.on_demand import OnDemand
+from serving.order_requests import amendment, submit_event
 from serving.order_session import OrderSession
 from serving.outlets import Outlets
-from serving.ports import OrderRequest
+from serving.ports import OrderRequest, ReplaceRequest
 from serving.recorder import Recorder
 from serving.stream import Hub
 from serving.tasks import BackgroundTasks
@@ -37,7 +38,7 @@ from serving.views import (
     state_view,
 )
 from trading.engine import TradingEngine
-from trading.events import CancelOrder, SetTradingState, SubmitOrder
+from trading.events import CancelOrder, ReplaceOrder, SetTradingState
 from trading.trading_state import GLOBAL
 
 _CENT = Decimal("0.01")
@@ -104,22 +105,7 @@ class Runtime:
     async def submit(self, request: OrderRequest) -> Order | Refused:
         """Hand an order to the engine; see `serving.ports.Platform`."""
         terms = self._instruments.by_symbol(request.symbol)
-        steps = terms.to_steps(request.lots)
-        if terms.to_lots(steps) != request.lots:
-            raise BadInput(f"lots {request.lots} is not a multiple of {terms.lot_step}")
-        _refuse_odd_limit(terms, request)
-        event = SubmitOrder(
-            0,
-            request.key,
-            self.config.trading.account,
-            request.strategy,
-            terms.id,
-            request.side,
-            steps,
-            request.type,
-            terms.to_ticks(request.limit) if request.limit is not None else 0,
-            request.time_in_force,
-        )
+        event = submit_event(request, terms, self.config.trading.account)
         submission = await self.live.command(event)
         if submission is None:
             raise TypeError("the engine gave no outcome for a submit")
@@ -132,6 +118,17 @@ class Runtime:
     async def cancel(self, client_order_id: str) -> OrderView:
         """Ask the venue to cancel."""
         await self.live.command(CancelOrder(0, client_order_id))
+        return self.order(client_order_id)
+
+    async def replace(self, client_order_id: str, request: ReplaceRequest) -> OrderView | Refused:
+        """Hand new terms to the engine; see `serving.ports.Platform`."""
+        order = self.engine.account.book.get(client_order_id)
+        if order is None:
+            raise NotFound(f"no order {client_order_id!r}")
+        terms = amendment(request, self._instruments[order.instrument])
+        submission = await self.live.command(ReplaceOrder(0, client_order_id, terms))
+        if submission is not None and submission.refused is not None:
+            return submission.refused
         return self.order(client_order_id)
 
     def show(self, order: Order) -> OrderView:
@@ -303,10 +300,3 @@ class Runtime:
 
 def _money(amount: Decimal | None) -> str:
     return "" if amount is None else str(amount.quantize(_CENT))
-
-
-def _refuse_odd_limit(terms: Instrument, request: OrderRequest) -> None:
-    if (request.type is OrderType.LIMIT) != (request.limit is not None):
-        raise BadInput("a LIMIT order needs a limit, and a MARKET order takes none")
-    if request.limit is not None and terms.to_price(terms.to_ticks(request.limit)) != request.limit:
-        raise BadInput(f"limit {request.limit} is not a multiple of {terms.tick_size}")

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from core.instruments import InstrumentTable
+from core.instruments import Instrument, InstrumentTable
 from core.types import Decision, Fill, Order, TradingState
 from trading.trading_state import GLOBAL, TradingStates
 
@@ -28,6 +28,12 @@ class OrderView(msgspec.Struct, frozen=True):
     quote_seq: int
     created_ns: int
     reason: str
+    stop_price: str = ""
+    expire_ns: int = 0
+    reduce_only: bool = False
+    take_profit: str = ""
+    stop_loss: str = ""
+    group: str = ""
 
 
 class FillView(msgspec.Struct, frozen=True):
@@ -169,7 +175,7 @@ def order_view(order: Order, instruments: InstrumentTable) -> OrderView:
         time_in_force=order.time_in_force.value,
         lots=str(terms.to_lots(order.quantity)),
         filled_lots=str(terms.to_lots(order.filled)),
-        limit_price=str(terms.to_price(order.limit_ticks)) if order.limit_ticks else "",
+        limit_price=_price(terms, order.limit_ticks),
         average_price=average,
         status=order.status.value,
         venue_order_id=order.venue_order_id,
@@ -177,7 +183,17 @@ def order_view(order: Order, instruments: InstrumentTable) -> OrderView:
         quote_seq=order.quote_seq,
         created_ns=order.created_ns,
         reason=order.reason,
+        stop_price=_price(terms, order.stop_ticks),
+        expire_ns=order.expire_ns,
+        reduce_only=order.reduce_only,
+        take_profit=_price(terms, order.take_ticks),
+        stop_loss=_price(terms, order.loss_ticks),
+        group=order.group,
     )
+
+
+def _price(terms: Instrument, ticks: int) -> str:
+    return str(terms.to_price(ticks)) if ticks else ""
 
 
 def fill_view(fill: Fill, instruments: InstrumentTable) -> FillView:

@@ -6,14 +6,16 @@ from typing import NamedTuple
 from core.config import RiskConfig, TradingConfig
 from core.costs import CostModel
 from core.instruments import InstrumentTable
-from core.types import Fill, Order, OrderEvent, OrderEventKind, Refused, TradingState
+from core.types import Fill, Order, OrderEvent, OrderEventKind, Quote, Refused, TradingState
 from trading.account_state import Changes, Small
+from trading.losses import KEPT as LOSSES
+from trading.losses import Breached
 from trading.marks import Marks
 from trading.orders import Applied, OrderBook, is_open
 from trading.portfolio import Portfolio, Profit
 from trading.records import Denied, Happened, Intent, Kept, Record, StateChanged
-from trading.risk import RiskGate
-from trading.trading_state import GLOBAL, TradingStates
+from trading.risk_gate import RiskGate
+from trading.trading_state import GLOBAL, TradingStates, known_scopes
 
 
 class Change(NamedTuple):
@@ -53,6 +55,7 @@ class Account:
         self.risk = RiskGate(
             limits, config.account, instruments, self.book, self.portfolio, self.marks
         )
+        self.scopes = known_scopes(config.account, instruments)
         start = TradingState.ACTIVE if config.enabled_at_start else TradingState.HALTED
         self.states = TradingStates(start, "as configured" if start == "ACTIVE" else "not enabled")
         self.refusals: dict[str, Refused] = {}
@@ -127,7 +130,7 @@ class Account:
         refusals = {name: self.refusals[name] for name in names if name in self.refusals}
         small = Small(
             self.portfolio.state(), dict(self._told), sorted(self.cancel_wishes),
-            dict(self.kept), ids,
+            dict(self.kept), ids, self.risk.executions.state(),
         )  # fmt: skip
         return Changes(orders, refusals, fills, small)
 
@@ -142,7 +145,10 @@ class Account:
         for scope, (state, reason) in small.states.items():
             self._recover_state(scope, state, reason)
         self.cancel_wishes = set(small.cancel_wishes)
-        self.kept = dict(small.kept)
+        self.kept = {}
+        for name, value in small.kept.items():
+            self.keep(name, value)
+        self.risk.executions.restore(small.executions)
 
     def restored(self) -> None:
         """Reserve what is open and remember what was sent, once all changes are in."""
@@ -151,6 +157,32 @@ class Account:
             self.portfolio.reserve(order)
         self.risk.remember_all(self.book.orders())
 
+    def note_execution(self, change: Change, now_ns: int) -> bool:
+        """Count an order's first execution; True when its strategy has had too many."""
+        before, after, fill = change.applied
+        return (
+            fill is not None and not before.filled and self.risk.note_execution(after, fill, now_ns)
+        )
+
+    def watch_losses(self, tape_ns: int) -> Breached | None:
+        """Look at the equity after a mark or a booking; return the state that losses ask for.
+
+        Only one that is stricter than the account's is returned.
+        """
+        found = self.risk.losses.observe(self.portfolio.equity_micros(), tape_ns)
+        if found is None or not self.states.is_stricter(self.scope, found.state):
+            return None
+        return found
+
+    def moves(self, quote: Quote) -> bool:
+        """Say whether a quote can change the equity, or begins a day."""
+        return bool(self.portfolio.active) or quote.ts_event >= self.risk.losses.day_end_ns
+
+    @property
+    def scope(self) -> str:
+        """The account's own scope of the trading state."""
+        return f"account:{self.name}"
+
     def recover(self, record: Record) -> None:
         """Apply one record of the journal."""
         match record:
@@ -158,8 +190,10 @@ class Account:
                 self.take_intent(order)
             case Denied(order, refused):
                 self.take_denied(order, refused)
-            case Happened(event, _, rate, tape_ns):
-                self.apply(event, rate, tape_ns)
+            case Happened(event, now_ns, rate, tape_ns):
+                change = self.apply(event, rate, tape_ns)
+                if change is not None:
+                    self.note_execution(change, now_ns)
             case StateChanged(state, reason, _, scope):
                 self._recover_state(scope, state, reason)
             case Kept(name, value):
@@ -176,6 +210,8 @@ class Account:
             self.kept.pop(name, None)
         else:
             self.kept[name] = value
+            if name == LOSSES:
+                self.risk.losses.recover(value)
 
     def _recover_state(self, scope: str, state: TradingState, reason: str) -> None:
         """Keep a restriction over a restart; permission to trade only where it is configured."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from core.types import Fill, Order, Refused, TradingState
+from core.types import Fill, Order, Refused, Side, TradingState
 from trading.positions import Position
 
 CHUNK = 256
@@ -30,6 +30,7 @@ class Small(msgspec.Struct, frozen=True):
     cancel_wishes: list[str]
     kept: dict[str, str]
     ids: dict[str, int]
+    executions: list[tuple[str, int, Side, list[int]]] = []
 
 
 class Changes(msgspec.Struct, frozen=True):

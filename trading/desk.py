@@ -7,14 +7,17 @@ from typing import Any
 import msgspec
 
 from core.config import TradingConfig
-from core.errors import BadInput, JournalError, NotFound, OrderError, Unavailable
+from core.errors import BadInput, Conflict, JournalError, NotFound, OrderError, Unavailable
 from core.instruments import InstrumentTable
 from core.types import (
+    Amendment,
+    Fill,
     Order,
     OrderEvent,
     OrderEventKind,
     OrderStatus,
     Prediction,
+    Quote,
     Side,
     Signal,
     TradingState,
@@ -22,25 +25,30 @@ from core.types import (
 from monitoring.latency import StageLatencies
 from trading.account import Account
 from trading.acks import Acknowledgements
+from trading.amendments import refuse_odd_terms
+from trading.brackets import exits_fit, exits_of, exits_owed
 from trading.events import (
     CancelOrder,
     Event,
     OrderEventIn,
     QuoteIn,
+    ReplaceOrder,
     SessionChanged,
     SetTradingState,
     SubmitOrder,
     Timer,
 )
 from trading.ids import MODEL_STRATEGY
-from trading.orders import is_open
+from trading.orders import is_open, terms_of
 from trading.outputs import FillUpdate, OrderUpdate, Output, StateUpdate
 from trading.pipeline import OrderPipeline, Submission
 from trading.ports import Broker, Journal
 from trading.records import Happened, Kept, StateChanged, encode
+from trading.risk_checks import CALLERS_OWN, Basis
 from trading.scenarios import ScenarioTable
 from trading.sizing import next_quantity
-from trading.trading_state import is_scope
+from trading.trading_state import GLOBAL
+from trading.watchers import Watchers
 
 WORKING = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
 _ENGINE = "engine"
@@ -80,6 +88,8 @@ class OrderDesk:
         self.pipeline = OrderPipeline(account, journal, broker, latencies, scenarios)
         timeout_ns = int(config.ack_timeout_ms * 1e6)
         self._acks = Acknowledgements(account.book, timeout_ns, latencies)
+        self._held: dict[str, None] = {}
+        self._watchers = Watchers(account, self._set_state, self.keep)
 
     def doors(self) -> dict[type, Callable[[Any], Submission | None]]:
         """Which method takes which event."""
@@ -87,6 +97,7 @@ class OrderDesk:
             OrderEventIn: self.on_order_event,
             SubmitOrder: self.on_submit,
             CancelOrder: self.on_cancel,
+            ReplaceOrder: self.on_replace,
             SetTradingState: self.on_trading_state,
             SessionChanged: self.on_session,
             Timer: self.on_timer,
@@ -119,14 +130,46 @@ class OrderDesk:
             Side.BUY if quantity > 0 else Side.SELL,
             abs(quantity),
         )
-        done = self._submit(request, decision_id)
+        basis = Basis(True, event.now_ns, prediction.approved, quote.seq)
+        done = self._submit(request, decision_id, basis)
         return done.refused is None and not (done.repeated or done.conflict)
 
     def on_submit(self, event: SubmitOrder) -> Submission:
         """Take a caller's order; the model's name and position are not theirs to use."""
         if event.strategy == MODEL_STRATEGY:
             raise BadInput(f"strategy {MODEL_STRATEGY!r} is the model's own")
+        if (event.take_ticks or event.loss_ticks) and not exits_fit(event):
+            raise BadInput("exits of a bracket lie on either side of its entry")
         return self._submit(event, "")
+
+    def on_replace(self, event: ReplaceOrder) -> Submission:
+        """Ask the venue to change an order that works, once risk agrees to what it would become."""
+        order = self._account.book.get(event.client_order_id)
+        if order is None:
+            raise NotFound(f"no order {event.client_order_id}")
+        if order.status not in WORKING:
+            raise Conflict(f"order {event.client_order_id} is {order.status}: nothing to replace")
+        if not self.pipeline.session_ready:
+            raise Unavailable("the order session is not ready, so the replacement was not sent")
+        refuse_odd_terms(order, event.terms)
+        amended = self.pipeline.amended(order, event.terms)
+        terms = terms_of(amended)
+        refused = self.pipeline.judge_amended(order, terms, event.now_ns)
+        if refused is None:
+            self._replace(order, terms, event.now_ns)
+        return Submission(order, refused)
+
+    def _replace(self, order: Order, terms: Amendment, now_ns: int) -> None:
+        wish = OrderEvent(
+            order.client_order_id, OrderEventKind.REQUEST_REPLACE, now_ns, terms=terms
+        )
+        self._book(wish, now_ns)
+        self._acks.asked(order, now_ns)
+        held = self._account.book.get(order.client_order_id) or order
+        try:
+            self._broker.replace(held)
+        except Unavailable as error:
+            self.pipeline.lost.append(_lost(order.client_order_id, now_ns, str(error)))
 
     def on_cancel(self, event: CancelOrder) -> None:
         """Ask the venue to cancel an open order; a terminal one stays as it is.
@@ -140,7 +183,7 @@ class OrderDesk:
             return
         if not self.pipeline.session_ready:
             raise Unavailable("the order session is not ready, so the cancel was not sent")
-        self._cancel(order, event.now_ns)
+        self._pace_cancel(order, event.now_ns)
 
     def on_order_event(self, event: OrderEventIn) -> None:
         """Book a report of the venue; a contradiction halts.
@@ -161,10 +204,31 @@ class OrderDesk:
             self._cancel_again(event.event.client_order_id, event.now_ns)
 
     def on_trading_state(self, event: SetTradingState) -> None:
-        """Change the state of one scope, journaled before it counts."""
-        if not is_scope(event.scope):
-            raise BadInput(f"{event.scope!r} is no scope of a trading state")
+        """Change the state of one scope, journaled before it counts; the kill switch cancels too.
+
+        A human who enables the account after a drawdown has it counted from there; one who enables
+        a strategy after repeated executions has those forgotten.
+        """
+        problem = self._account.scopes.refusal(event.scope)
+        if problem:
+            raise BadInput(problem)
         self._set_state(event)
+        if event.state is TradingState.ACTIVE:
+            self._watchers.re_arm(event.scope, event.now_ns)
+        if event.cancel_orders:
+            for order in self._account.book.open_orders():
+                if self._in_scope(order, event.scope):
+                    self._cancel(order, event.now_ns)
+
+    def _in_scope(self, order: Order, scope: str) -> bool:
+        symbol = self._symbols[order.instrument]
+        named = (f"account:{order.account}", f"strategy:{order.strategy}", f"symbol:{symbol}")
+        return scope == GLOBAL or scope in named
+
+    def on_mark(self, quote: Quote, now_ns: int) -> None:
+        """Look at day loss and drawdown after a quote that can change them."""
+        if self._account.moves(quote):
+            self._watchers.losses(quote.ts_event, now_ns)
 
     def on_session(self, event: SessionChanged) -> None:
         """Open or close the way to the venue; closing makes orders on their way UNKNOWN."""
@@ -174,9 +238,12 @@ class OrderDesk:
             return
         for client_order_id in sorted(self._account.cancel_wishes):
             self._cancel_again(client_order_id, event.now_ns)
+        for order, fill in exits_owed(self._account.book):
+            self._send_exits(order, fill, event.now_ns)
 
     def on_timer(self, event: Timer) -> None:
         """Call orders without an answer UNKNOWN and ask for them, again every time-out."""
+        self._send_held(event.now_ns)
         for order in self._acks.overdue(event.now_ns):
             if order.status is not OrderStatus.UNKNOWN:
                 self._lose(order.client_order_id, event.now_ns, "no answer in time")
@@ -223,8 +290,10 @@ class OrderDesk:
             return submission
         return msgspec.structs.replace(submission, order=order)
 
-    def _submit(self, request: SubmitOrder, decision_id: str) -> Submission:
-        submission = self.pipeline.submit(request, decision_id)
+    def _submit(
+        self, request: SubmitOrder, decision_id: str, basis: Basis = CALLERS_OWN
+    ) -> Submission:
+        submission = self.pipeline.submit(request, decision_id, basis)
         if not submission.repeated and not submission.conflict:
             if submission.refused is None:
                 self._acks.sent(submission.order, request.now_ns)
@@ -238,20 +307,51 @@ class OrderDesk:
             return
         self._note(Happened(event, now_ns, rate, tape_ns))
         self._tell(OrderUpdate(change.applied.after))
-        if change.applied.fill is not None and change.profit is not None:
-            strategy, profit = change.applied.after.strategy, change.profit
-            self._tell(
-                FillUpdate(change.applied.fill, strategy, profit.quote, profit.account, profit.rate)
-            )
+        fill, after, profit = change.applied.fill, change.applied.after, change.profit
+        if fill is None or profit is None:
+            return
+        self._tell(FillUpdate(fill, after.strategy, profit.quote, profit.account, profit.rate))
+        self._watchers.executions(change, now_ns)
+        self._watchers.losses(tape_ns, now_ns)
+        if self.pipeline.session_ready:
+            self._send_exits(after, fill, now_ns)
+
+    def _send_exits(self, entry: Order, fill: Fill, now_ns: int) -> None:
+        """Protect an execution of a bracket's entry; what risk refuses stops the strategy."""
+        for request in exits_of(entry, fill, now_ns):
+            sent = self._submit(request, "")
+            if sent.refused is not None:
+                reason = f"exit of {entry.client_order_id} was denied: {sent.refused.reason}"
+                self._watchers.stop_strategy(entry, reason, now_ns)
 
     def _cancel(self, order: Order, now_ns: int) -> None:
         wish = OrderEvent(order.client_order_id, OrderEventKind.REQUEST_CANCEL, now_ns)
         self._book(wish, now_ns)
         self._acks.asked(order, now_ns)
+        self._send_cancel(order, now_ns)
+
+    def _send_cancel(self, order: Order, now_ns: int) -> None:
         try:
             self._broker.cancel(order)
         except Unavailable as error:
             self.pipeline.lost.append(_lost(order.client_order_id, now_ns, str(error)))
+
+    def _pace_cancel(self, order: Order, now_ns: int) -> None:
+        """Cancel a caller's order by the cancels' own rate; over it, with the next that is free."""
+        slot = (order.strategy, order.instrument)
+        if self._account.risk.cancels.take(slot, now_ns):
+            self._held.pop(order.client_order_id, None)
+            self._cancel(order, now_ns)
+        else:
+            self._held[order.client_order_id] = None
+
+    def _send_held(self, now_ns: int) -> None:
+        for name in tuple(self._held):
+            order = self._account.book.get(name)
+            if order is None or not is_open(order):
+                del self._held[name]
+            else:
+                self._pace_cancel(order, now_ns)
 
     def _cancel_again(self, client_order_id: str, now_ns: int) -> None:
         """Repeat a cancel that was lost on the way: the venue works the order all the same."""

@@ -117,9 +117,11 @@ class TradingEngine:
         Raises
         ------
         core.errors.NotFound
-            For a `CancelOrder` of an order that is not held.
+            For a `CancelOrder` or `ReplaceOrder` of an order that is not held.
         core.errors.BadInput
-            For a `SetTradingState` of a malformed scope.
+            For a `SetTradingState` of an unknown scope, a `ReplaceOrder` that makes no sense.
+        core.errors.Conflict
+            For a `ReplaceOrder` of an order that does not work.
         """
         try:
             self._take_noticed(event.now_ns)
@@ -135,6 +137,7 @@ class TradingEngine:
         quote = event.quote
         received = perf_counter_ns()
         self.account.marks.update(quote)
+        self.desk.on_mark(quote, event.now_ns)
         row = self._features.update(quote)
         featured = perf_counter_ns()
         if row is None or not event.act:

@@ -6,7 +6,15 @@
 
 import msgspec
 
-from core.types import OrderEvent, OrderType, Quote, Side, TimeInForce, TradingState
+from core.types import (
+    Amendment,
+    OrderEvent,
+    OrderType,
+    Quote,
+    Side,
+    TimeInForce,
+    TradingState,
+)
 
 
 class QuoteIn(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="quote"):
@@ -25,7 +33,11 @@ class OrderEventIn(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag=
 
 
 class SubmitOrder(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="submit"):
-    """A caller's order; `limit_ticks` is zero for a market order."""
+    """A caller's order; `limit_ticks` is zero for a market or stop order.
+
+    With `take_ticks` or `loss_ticks` it is the entry of a bracket: each execution of it is followed
+    by a take-profit limit and a stop-loss of the same size, of which one cancels the other.
+    """
 
     now_ns: int
     key: str
@@ -37,6 +49,20 @@ class SubmitOrder(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="
     type: OrderType = OrderType.MARKET
     limit_ticks: int = 0
     time_in_force: TimeInForce = TimeInForce.IOC
+    stop_ticks: int = 0
+    expire_ns: int = 0
+    reduce_only: bool = False
+    take_ticks: int = 0
+    loss_ticks: int = 0
+    group: str = ""
+
+
+class ReplaceOrder(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="replace"):
+    """A caller's wish to change the terms of an order that works."""
+
+    now_ns: int
+    client_order_id: str
+    terms: Amendment
 
 
 class CancelOrder(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="cancel"):
@@ -50,7 +76,8 @@ class SetTradingState(msgspec.Struct, frozen=True, gc=False, tag_field="door", t
     """A human or a breach changes what the engine may do.
 
     `scope` is ``global``, ``account:<name>``, ``strategy:<name>`` or ``symbol:<name>``; the most
-    restrictive state of an order's scopes counts.
+    restrictive state of an order's scopes counts. `cancel_orders` also cancels what works in the
+    scope: with HALTED it is the kill switch.
     """
 
     now_ns: int
@@ -58,6 +85,7 @@ class SetTradingState(msgspec.Struct, frozen=True, gc=False, tag_field="door", t
     reason: str
     who: str = ""
     scope: str = "global"
+    cancel_orders: bool = False
 
 
 class SessionChanged(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="session"):
@@ -100,6 +128,7 @@ Event = (
     QuoteIn
     | OrderEventIn
     | SubmitOrder
+    | ReplaceOrder
     | CancelOrder
     | SetTradingState
     | SessionChanged

@@ -1,59 +1,56 @@
-"""What the whole account would carry with one more order, everything on its way filled at worst."""
+"""What the whole account carries when everything on its way is filled at worst.
 
-from decimal import Decimal
+In whole millionths of the account currency, rounded against the account.
+"""
+
 from typing import NamedTuple
 
 from trading.marks import Marks
 from trading.portfolio import Portfolio
 
-_ZERO = Decimal(0)
-
 
 class Load(NamedTuple):
-    """Exposure in account currency.
+    """Exposure of the account, without the order that is judged.
 
-    `low` and `high` bound the net notional; `currencies` holds the same bounds per currency other
-    than the account's, where long the base is short the quote.
+    `low` and `high` bound the net notional. `base` and `quote` are the bounds in the two currencies
+    of the order's instrument, where long the base is short the quote; a currency of the account
+    itself is (0, 0).
     """
 
-    gross: Decimal
-    low: Decimal
-    high: Decimal
-    margin: Decimal
-    currencies: dict[str, tuple[Decimal, Decimal]]
+    gross: int
+    low: int
+    high: int
+    margin: int
+    base: tuple[int, int]
+    quote: tuple[int, int]
 
 
-def load_with(portfolio: Portfolio, marks: Marks, instrument: int, steps: int) -> Load | None:
-    """Add up all instruments with `steps` more of one of them; None when one cannot be valued.
+def load_of(portfolio: Portfolio, marks: Marks, instrument: int) -> Load | None:
+    """Add up all instruments with a position or an order; None when one cannot be valued.
 
     Parameters
     ----------
-    steps : int
-        Lot steps of the order, negative for a sell.
+    instrument : int
+        The one whose currencies are looked at.
     """
-    gross = low = high = margin = _ZERO
-    currencies: dict[str, tuple[Decimal, Decimal]] = {}
-    for index in portfolio.exposed(instrument):
-        unit = marks.step_notional(index)
+    gross = low = high = margin = 0
+    base, quote = portfolio.foreign[instrument]
+    base_low = base_high = quote_low = quote_high = 0
+    for index in portfolio.active:
+        unit = marks.unit(index)
         if unit is None:
             return None
-        least, most = portfolio.exposure(index)
-        if index == instrument:
-            least, most = least + min(steps, 0), most + max(steps, 0)
-        bottom, top = unit * least, unit * most
-        worst = top if most >= -least else -bottom
-        gross, low, high = gross + worst, low + bottom, high + top
-        margin += worst * portfolio.margin_rates[index]
-        base, quote = portfolio.foreign[index]
-        if base:
-            _add(currencies, base, bottom, top)
-        if quote:
-            _add(currencies, quote, -top, -bottom)
-    return Load(gross, low, high, margin, currencies)
-
-
-def _add(
-    currencies: dict[str, tuple[Decimal, Decimal]], name: str, low: Decimal, high: Decimal
-) -> None:
-    before = currencies.get(name)
-    currencies[name] = (low, high) if before is None else (before[0] + low, before[1] + high)
+        least, most, worst = portfolio.span(index)
+        bottom, top, load = unit * least, unit * most, unit * worst
+        gross, low, high = gross + load, low + bottom, high + top
+        up, down = portfolio.margin_rates[index]
+        margin -= -load * up // down
+        if base or quote:
+            long, short = portfolio.foreign[index]
+            if base and base in (long, short):
+                base_low += bottom if long == base else -top
+                base_high += top if long == base else -bottom
+            if quote and quote in (long, short):
+                quote_low += bottom if long == quote else -top
+                quote_high += top if long == quote else -bottom
+    return Load(gross, low, high, margin, (base_low, base_high), (quote_low, quote_high))

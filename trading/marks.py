@@ -1,6 +1,12 @@
-"""The newest quote of each instrument, and what it makes of foreign money."""
+"""The newest quote of each instrument, and what it makes of foreign money.
+
+Money that is booked is `Decimal`. What risk compares on each order is whole millionths of the
+account currency, rounded against the account.
+"""
 
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil
 from typing import NamedTuple
 
 from core.instruments import Instrument, InstrumentTable
@@ -8,6 +14,8 @@ from core.quotes import is_sound
 from core.types import Quote
 
 _ONE = Decimal(1)
+_MICROS = 1_000_000
+_SAME = (1, 1)
 
 
 class Mark(NamedTuple):
@@ -41,11 +49,20 @@ class Marks:
         self._values = [row.step_value for row in instruments]
         self._routes = self._find_routes()
         self._converters = [self._converter(row) for row in instruments]
+        self._exact = [_micro_ratio(row) for row in instruments]
+        self._units: list[int | None] = [None] * len(instruments)
+        self._dependants = [
+            tuple(row.id for row in instruments if self._converters[row.id] == each.id)
+            for each in instruments
+        ]
 
     def update(self, quote: Quote) -> None:
         """Take a quote as the newest of its instrument."""
-        self._quotes[quote.instrument] = quote
-        self._marks[quote.instrument] = None
+        instrument = quote.instrument
+        self._quotes[instrument] = quote
+        self._marks[instrument] = self._units[instrument] = None
+        for other in self._dependants[instrument]:
+            self._units[other] = None
 
     def quote(self, instrument: int) -> Quote | None:
         """Return the newest quote, sound or not."""
@@ -100,6 +117,61 @@ class Marks:
         rate = self.rate(terms.quote_currency, -1)
         return None if rate is None else value * rate
 
+    def unit(self, instrument: int) -> int | None:
+        """`step_notional` in millionths, rounded up; worked out once per quote."""
+        found = self._units[instrument]
+        if found is None:
+            found = self._units[instrument] = self._unit(instrument)
+        return found
+
+    def _unit(self, instrument: int) -> int | None:
+        fixed = self._fixed[instrument]
+        if fixed is not None:
+            return ceil(Fraction(fixed) * _MICROS)
+        mark = self.mark(instrument)
+        ratio = self._ratio(self._instruments[instrument].quote_currency, gains=False)
+        if mark is None or ratio is None:
+            return None
+        top, bottom = self._exact[instrument]
+        return -(-mark.ask_ticks * top * ratio[0] // (bottom * ratio[1]))
+
+    def profit(self, instrument: int, ticks: int) -> int | None:
+        """Price ticks x lot steps in millionths of the account currency, rounded down.
+
+        None when no quote says.
+        """
+        ratio = self._ratio(self._instruments[instrument].quote_currency, gains=ticks > 0)
+        if ratio is None:
+            return None
+        top, bottom = self._exact[instrument]
+        return ticks * top * ratio[0] // (bottom * ratio[1])
+
+    def money(self, currency: str, amount: Decimal) -> int | None:
+        """Foreign money in millionths of the account currency, rounded down; None without a rate.
+
+        This is `rate` in whole numbers.
+        """
+        ratio = self._ratio(currency, gains=amount > 0)
+        if ratio is None:
+            return None
+        exact = Fraction(amount) * _MICROS
+        return exact.numerator * ratio[0] // (exact.denominator * ratio[1])
+
+    def _ratio(self, currency: str, *, gains: bool) -> tuple[int, int] | None:
+        """`rate` as numerator and denominator."""
+        if currency == self.currency:
+            return _SAME
+        route = self._routes.get(currency)
+        mark = None if route is None else self.mark(route[0].id)
+        if route is None or mark is None:
+            return None
+        terms, inverted = route
+        ticks = mark.bid_ticks if gains != inverted else mark.ask_ticks
+        if ticks <= 0:
+            return None
+        scale = self._scales[terms.id]
+        return (scale, ticks) if inverted else (ticks, scale)
+
     def converter(self, instrument: int) -> int | None:
         """Return the other instrument whose quote makes account currency of this one's money."""
         return self._converters[instrument]
@@ -116,3 +188,9 @@ class Marks:
             elif row.base == self.currency:
                 routes[row.quote_currency] = (row, True)
         return routes
+
+
+def _micro_ratio(terms: Instrument) -> tuple[int, int]:
+    """Millionths of quote currency that one tick on one lot step is worth, as a ratio."""
+    exact = Fraction(terms.step_value) * _MICROS
+    return exact.numerator, exact.denominator

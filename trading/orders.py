@@ -1,12 +1,23 @@
 """Order life: one table of legal moves, and the book that holds all orders and executions."""
 
 from collections.abc import Iterable
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 import msgspec
 
 from core.errors import Conflict, FillConflict, IllegalTransition, Overfill
-from core.types import Fill, Order, OrderEvent, OrderEventKind, OrderStatus
+from core.types import (
+    Amendment,
+    Fill,
+    Order,
+    OrderEvent,
+    OrderEventKind,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 from trading.ids import MODEL_STRATEGY
 
 K = OrderEventKind
@@ -15,7 +26,8 @@ S = OrderStatus
 # (state, what happened) -> state. What is not listed is illegal. Quantities refine two targets: an
 # order that is filled whole is FILLED, and one that works again after a fill is PARTIALLY_FILLED.
 # A repeated acknowledgement or cancel tells nothing new; a reject that follows a fill is a venue
-# that no longer knows the remainder.
+# that no longer knows the remainder. An order may be replaced once the venue has acknowledged it,
+# and one replacement at a time; a cancel may overtake a replacement.
 TRANSITIONS: dict[tuple[OrderStatus, OrderEventKind], OrderStatus] = {
     (S.INITIALIZED, K.DENY): S.DENIED,
     (S.INITIALIZED, K.SUBMIT): S.SUBMITTED,
@@ -34,6 +46,8 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEventKind], OrderStatus] = {
     (S.UNKNOWN, K.CANCEL): S.CANCELED,
     (S.UNKNOWN, K.EXPIRE): S.EXPIRED,
     (S.UNKNOWN, K.FILL): S.PARTIALLY_FILLED,
+    (S.UNKNOWN, K.REPLACE): S.ACCEPTED,
+    (S.UNKNOWN, K.REJECT_REPLACE): S.UNKNOWN,
     (S.ACCEPTED, K.LOSE): S.UNKNOWN,
     (S.ACCEPTED, K.ACCEPT): S.ACCEPTED,
     (S.ACCEPTED, K.REJECT): S.REJECTED,
@@ -42,6 +56,9 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEventKind], OrderStatus] = {
     (S.ACCEPTED, K.CANCEL): S.CANCELED,
     (S.ACCEPTED, K.EXPIRE): S.EXPIRED,
     (S.ACCEPTED, K.FILL): S.PARTIALLY_FILLED,
+    (S.ACCEPTED, K.REQUEST_REPLACE): S.PENDING_REPLACE,
+    (S.ACCEPTED, K.REJECT_REPLACE): S.ACCEPTED,
+    (S.ACCEPTED, K.REPLACE): S.ACCEPTED,
     (S.PENDING_CANCEL, K.LOSE): S.UNKNOWN,
     (S.PENDING_CANCEL, K.ACCEPT): S.PENDING_CANCEL,
     (S.PENDING_CANCEL, K.REJECT): S.REJECTED,
@@ -50,6 +67,18 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEventKind], OrderStatus] = {
     (S.PENDING_CANCEL, K.CANCEL): S.CANCELED,
     (S.PENDING_CANCEL, K.EXPIRE): S.EXPIRED,
     (S.PENDING_CANCEL, K.FILL): S.PENDING_CANCEL,
+    (S.PENDING_CANCEL, K.REJECT_REPLACE): S.PENDING_CANCEL,
+    (S.PENDING_CANCEL, K.REPLACE): S.PENDING_CANCEL,
+    (S.PENDING_REPLACE, K.LOSE): S.UNKNOWN,
+    (S.PENDING_REPLACE, K.ACCEPT): S.PENDING_REPLACE,
+    (S.PENDING_REPLACE, K.REJECT): S.REJECTED,
+    (S.PENDING_REPLACE, K.REQUEST_CANCEL): S.PENDING_CANCEL,
+    (S.PENDING_REPLACE, K.REJECT_CANCEL): S.PENDING_REPLACE,
+    (S.PENDING_REPLACE, K.CANCEL): S.CANCELED,
+    (S.PENDING_REPLACE, K.EXPIRE): S.EXPIRED,
+    (S.PENDING_REPLACE, K.FILL): S.PENDING_REPLACE,
+    (S.PENDING_REPLACE, K.REJECT_REPLACE): S.ACCEPTED,
+    (S.PENDING_REPLACE, K.REPLACE): S.ACCEPTED,
     (S.PARTIALLY_FILLED, K.LOSE): S.UNKNOWN,
     (S.PARTIALLY_FILLED, K.ACCEPT): S.PARTIALLY_FILLED,
     (S.PARTIALLY_FILLED, K.REJECT): S.CANCELED,
@@ -58,24 +87,35 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEventKind], OrderStatus] = {
     (S.PARTIALLY_FILLED, K.CANCEL): S.CANCELED,
     (S.PARTIALLY_FILLED, K.EXPIRE): S.EXPIRED,
     (S.PARTIALLY_FILLED, K.FILL): S.PARTIALLY_FILLED,
+    (S.PARTIALLY_FILLED, K.REQUEST_REPLACE): S.PENDING_REPLACE,
+    (S.PARTIALLY_FILLED, K.REJECT_REPLACE): S.PARTIALLY_FILLED,
+    (S.PARTIALLY_FILLED, K.REPLACE): S.PARTIALLY_FILLED,
     (S.CANCELED, K.ACCEPT): S.CANCELED,
     (S.CANCELED, K.REJECT_CANCEL): S.CANCELED,
     (S.CANCELED, K.CANCEL): S.CANCELED,
     (S.CANCELED, K.EXPIRE): S.CANCELED,
     (S.CANCELED, K.FILL): S.CANCELED,
+    (S.CANCELED, K.REJECT_REPLACE): S.CANCELED,
+    (S.CANCELED, K.REPLACE): S.CANCELED,
     (S.EXPIRED, K.ACCEPT): S.EXPIRED,
     (S.EXPIRED, K.REJECT_CANCEL): S.EXPIRED,
     (S.EXPIRED, K.CANCEL): S.EXPIRED,
     (S.EXPIRED, K.EXPIRE): S.EXPIRED,
     (S.EXPIRED, K.FILL): S.EXPIRED,
+    (S.EXPIRED, K.REJECT_REPLACE): S.EXPIRED,
+    (S.EXPIRED, K.REPLACE): S.EXPIRED,
     (S.REJECTED, K.REJECT): S.REJECTED,
     (S.REJECTED, K.REJECT_CANCEL): S.REJECTED,
+    (S.REJECTED, K.REJECT_REPLACE): S.REJECTED,
     (S.FILLED, K.ACCEPT): S.FILLED,
     (S.FILLED, K.REJECT_CANCEL): S.FILLED,
+    (S.FILLED, K.REJECT_REPLACE): S.FILLED,
 }
 
 TERMINAL = frozenset({S.DENIED, S.REJECTED, S.CANCELED, S.EXPIRED, S.FILLED})
-IN_DOUBT = frozenset({S.SUBMITTED, S.UNKNOWN, S.PENDING_CANCEL})
+IN_DOUBT = frozenset({S.SUBMITTED, S.UNKNOWN, S.PENDING_CANCEL, S.PENDING_REPLACE})
+IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
 def is_open(order: Order) -> bool:
@@ -101,16 +141,66 @@ def apply(order: Order, event: OrderEvent) -> Order:
         fill = _fitting_fill(order, event)
         filled += fill.quantity
         value += fill.quantity * fill.price_ticks
+    order = _amended(order, event)
     if filled > order.quantity:
         raise Overfill(f"{order.client_order_id}: {filled} filled of {order.quantity}")
+    status = _refine(target, filled, order, event)
     return msgspec.structs.replace(
         order,
-        status=_refine(target, filled, order.quantity, event.kind),
+        status=status,
         filled=filled,
         filled_value=value,
         venue_order_id=event.venue_order_id or order.venue_order_id,
         reason=event.reason or order.reason,
+        pending=None if status in TERMINAL else order.pending,
     )
+
+
+def _amended(order: Order, event: OrderEvent) -> Order:
+    """Hold new terms as asked for, or as in force, or let go of them.
+
+    An UNKNOWN order has the terms in force that the answer to the status request brings.
+    """
+    terms = event.terms
+    if event.kind is K.REQUEST_REPLACE:
+        if terms is None:
+            raise IllegalTransition(f"{order.client_order_id}: REQUEST_REPLACE without terms")
+        return msgspec.structs.replace(order, pending=terms)
+    if event.kind is K.REJECT_REPLACE:
+        return msgspec.structs.replace(order, pending=None)
+    if event.kind is K.REPLACE and terms is None:
+        terms = order.pending or Amendment()
+    told = event.kind is K.REPLACE or (event.kind is K.ACCEPT and order.status is S.UNKNOWN)
+    if terms is None or not told:
+        return order
+    amended = with_terms(order, terms)
+    return msgspec.structs.replace(
+        amended,
+        quantity=max(order.filled, amended.quantity),
+        pending=None,
+        asked=order.asked or (None if amended == order else terms_of(order)),
+    )
+
+
+def with_terms(order: Order, terms: Amendment) -> Order:
+    """Return `order` with the terms that are not zero."""
+    return msgspec.structs.replace(
+        order,
+        quantity=terms.quantity or order.quantity,
+        limit_ticks=terms.limit_ticks or order.limit_ticks,
+        stop_ticks=terms.stop_ticks or order.stop_ticks,
+        expire_ns=terms.expire_ns or order.expire_ns,
+    )
+
+
+def as_asked(order: Order) -> Order:
+    """Return an order with the terms that it had before it was replaced."""
+    return order if order.asked is None else with_terms(order, order.asked)
+
+
+def terms_of(order: Order) -> Amendment:
+    """Return the terms of an order that can be changed."""
+    return Amendment(order.quantity, order.limit_ticks, order.stop_ticks, order.expire_ns)
 
 
 def _fitting_fill(order: Order, event: OrderEvent) -> Fill:
@@ -122,11 +212,17 @@ def _fitting_fill(order: Order, event: OrderEvent) -> Fill:
     return fill
 
 
-def _refine(target: OrderStatus, filled: int, quantity: int, kind: OrderEventKind) -> OrderStatus:
-    if kind is K.FILL and filled == quantity:
+def _refine(target: OrderStatus, filled: int, order: Order, event: OrderEvent) -> OrderStatus:
+    whole = filled == order.quantity
+    if whole and (event.kind is K.FILL or (event.kind is K.REPLACE and target not in TERMINAL)):
         return S.FILLED
-    if target is S.ACCEPTED and filled:
-        return S.PARTIALLY_FILLED
+    if target is S.PENDING_REPLACE and order.pending is None:
+        target = S.ACCEPTED
+    if target is S.ACCEPTED:
+        if order.pending is not None:
+            return S.PENDING_REPLACE
+        if filled:
+            return S.PARTIALLY_FILLED
     return target
 
 
@@ -136,6 +232,41 @@ class Applied(NamedTuple):
     before: Order
     after: Order
     fill: Fill | None
+
+
+class RestingPrices:
+    """Best price of the account's own orders that rest, per instrument and side.
+
+    Stop orders are not counted: until they are triggered nobody can meet them.
+    """
+
+    def __init__(self) -> None:
+        self._heaps: dict[tuple[int, Side], list[tuple[int, str]]] = {}
+        self._ranks: dict[str, int] = {}
+
+    def note(self, order: Order) -> None:
+        """Take an order as it stands now."""
+        name = order.client_order_id
+        if order.time_in_force in IMMEDIATE or order.type in STOPS or not is_open(order):
+            self._ranks.pop(name, None)
+            return
+        rank = -order.limit_ticks if order.side is Side.BUY else order.limit_ticks
+        if self._ranks.get(name) != rank:
+            self._ranks[name] = rank
+            heap = self._heaps.setdefault((order.instrument, order.side), [])
+            heappush(heap, (rank, name))
+            if len(heap) > 64 + 2 * len(self._ranks):  # most of it is of orders that are over
+                heap[:] = sorted({row for row in heap if self._ranks.get(row[1]) == row[0]})
+
+    def best(self, instrument: int, side: Side) -> int:
+        """Highest buy or lowest sell in price ticks; 0 when none rests."""
+        heap = self._heaps.get((instrument, side))
+        while heap:
+            rank, name = heap[0]
+            if self._ranks.get(name) == rank:
+                return abs(rank)
+            heappop(heap)
+        return 0
 
 
 class OrderBook:
@@ -149,6 +280,7 @@ class OrderBook:
         self._fills: dict[tuple[str, str], Fill] = {}
         self._touched: dict[str, None] = {}
         self._new_fills: list[Fill] = []
+        self.resting = RestingPrices()
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -265,3 +397,4 @@ class OrderBook:
         elif was and not now:
             del self._open[name]
             self._working[slot] -= 1
+        self.resting.note(order)

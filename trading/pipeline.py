@@ -8,25 +8,32 @@ import msgspec
 from core.errors import JournalError, Unavailable
 from core.instruments import Instrument
 from core.types import (
+    Amendment,
     Order,
     OrderEvent,
     OrderEventKind,
     OrderStatus,
     OrderType,
+    Quote,
     Refused,
     Side,
+    TimeInForce,
 )
 from monitoring.latency import StageLatencies
 from trading.account import Account
 from trading.denials import ModelDenials, Situation
 from trading.events import SubmitOrder
 from trading.ids import MODEL_STRATEGY, client_order_id
+from trading.orders import STOPS, as_asked, with_terms
 from trading.ports import Broker, Journal
 from trading.records import Denied, Intent, encode
-from trading.risk import evaluate
+from trading.risk import evaluate, largest_lots
+from trading.risk_checks import CALLERS_OWN, Basis, RiskContext
 from trading.scenarios import ScenarioTable
+from trading.sessions import day_end
 
 LOST = "not known whether it left"
+_OWN_PRICE = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -88,7 +95,9 @@ class OrderPipeline:
         self.session_ready = False
         self.lost: list[OrderEvent] = []
 
-    def submit(self, request: SubmitOrder, decision_id: str = "") -> Submission:
+    def submit(
+        self, request: SubmitOrder, decision_id: str = "", basis: Basis = CALLERS_OWN
+    ) -> Submission:
         """Refuse, or journal, reserve and send; the outcome comes back as order events."""
         model = request.strategy == MODEL_STRATEGY
         first = self._account.book.by_key(request.account, request.key, model=model)
@@ -96,17 +105,44 @@ class OrderPipeline:
             return self._repeat(first, request)
         started = perf_counter_ns()
         order = self._build(request, decision_id)
-        refused = self._judge(order, request.now_ns)
+        refused, context = self._judge(order, request.now_ns, basis)
         checked = perf_counter_ns()
         self._latencies.record("risk", checked - started)
         if refused is not None:
             if model and not self._is_news(order, refused, request.now_ns):
                 return Submission(_denied(order, refused), refused, repeated=True)
-            return self._deny(order, refused)
+            return self._deny(order, _with_largest(refused, context))
         return self._send(order, request.now_ns, checked)
 
+    def judge_amended(self, order: Order, terms: Amendment, now_ns: int) -> Refused | None:
+        """Have risk judge what `order` would be with new terms, in place of what it is.
+
+        Less of the same is never refused.
+        """
+        amended = self.amended(order, terms)
+        if amended.quantity <= order.quantity and _prices(amended) == _prices(order):
+            return None
+        rest = msgspec.structs.replace(
+            amended, quantity=amended.quantity - order.filled, filled=0, submitted_ns=now_ns
+        )
+        portfolio = self._account.portfolio
+        portfolio.reserve(msgspec.structs.replace(order, status=OrderStatus.CANCELED))
+        try:
+            refused, context = self._judge(rest, now_ns, CALLERS_OWN, replaces=True)
+            return None if refused is None else _with_largest(refused, context)
+        finally:
+            portfolio.reserve(order)
+
+    def amended(self, order: Order, terms: Amendment) -> Order:
+        """Return the order as it would be; a new stop price moves the limit behind it."""
+        amended = with_terms(order, terms)
+        if order.type is not OrderType.STOP or not terms.stop_ticks:
+            return amended
+        limit = self._behind(order.instrument, order.side, terms.stop_ticks)
+        return msgspec.structs.replace(amended, limit_ticks=limit)
+
     def _repeat(self, first: Order, request: SubmitOrder) -> Submission:
-        if _body_of(first) != _body(request):
+        if _body(as_asked(first)) != _body(request):
             return Submission(first, conflict=True)
         refused = self._account.refusals.get(first.client_order_id)
         return Submission(first, refused, repeated=True)
@@ -133,35 +169,55 @@ class OrderPipeline:
             quote_seq=0 if quote is None else quote.seq,
             decision_id=decision_id,
             submitted_ns=request.now_ns,
+            stop_ticks=request.stop_ticks,
+            expire_ns=_expiry(request, quote),
+            reduce_only=request.reduce_only,
+            take_ticks=request.take_ticks,
+            loss_ticks=request.loss_ticks,
+            group=request.group,
         )
 
     def _limit(self, request: SubmitOrder, terms: Instrument | None) -> int:
-        """Limit price; a market order goes out as a limit at the far end of the collar."""
-        if request.type is not OrderType.MARKET or terms is None:
+        """Limit price; a market order goes out as a limit at the far end of the collar.
+
+        That of a stop order is measured from its stop price.
+        """
+        if request.type in _OWN_PRICE or terms is None:
             return request.limit_ticks
+        if request.type is OrderType.STOP:
+            return self._behind(terms.id, request.side, request.stop_ticks)
         mark = self._account.marks.mark(terms.id)
         if mark is None:
             return 0
-        width = self._account.risk.bounds(terms.id).collar_ticks
         buys = request.side is Side.BUY
-        return mark.ask_ticks + width if buys else mark.bid_ticks - width
+        return self._behind(terms.id, request.side, mark.ask_ticks if buys else mark.bid_ticks)
 
-    def _judge(self, order: Order, now_ns: int) -> Refused | None:
+    def _behind(self, instrument: int, side: Side, price_ticks: int) -> int:
+        width = self._account.risk.bounds(instrument).collar_ticks
+        return price_ticks + width if side is Side.BUY else price_ticks - width
+
+    def _judge(
+        self, order: Order, now_ns: int, basis: Basis, *, replaces: bool = False
+    ) -> tuple[Refused | None, RiskContext | None]:
         account = self._account
-        terms = account.risk.terms(order.instrument)
-        symbol = "" if terms is None else terms.symbol
-        context = account.risk.context(
-            order,
-            now_ns,
-            account.states.of(order.account, order.strategy, symbol),
-            session_ready=self.session_ready,
-            journal_healthy=self._journal.healthy,
-        )
-        return evaluate(
-            context,
-            precomputed=self._precomputed(order, terms),
-            seek_largest=order.strategy != MODEL_STRATEGY,
-        )
+        try:
+            terms = account.risk.terms(order.instrument)
+            symbol = "" if terms is None else terms.symbol
+            context = account.risk.context(
+                order,
+                now_ns,
+                account.states.of(order.account, order.strategy, symbol),
+                session_ready=self.session_ready,
+                journal_healthy=self._journal.healthy,
+                basis=basis,
+            )
+            if replaces:
+                context.seen, context.same_ns = False, 0
+            precomputed = self._precomputed(order, terms)
+        except Exception as error:  # noqa: BLE001 - what cannot be looked at is a DENY
+            reason = f"nothing to judge by: {type(error).__name__}"
+            return Refused("context", reason, "an answer", str(error)), None
+        return evaluate(context, precomputed=precomputed, seek_largest=False), context
 
     def _is_news(self, order: Order, refused: Refused, now_ns: int) -> bool:
         account = self._account
@@ -212,6 +268,7 @@ class OrderPipeline:
         journaled = perf_counter_ns()
         self._latencies.record("journal", journaled - checked)
         self._account.take_intent(submitted)
+        self._account.risk.count_order(submitted, now_ns)
         try:
             self._broker.send(submitted)
         except Unavailable as error:
@@ -230,27 +287,36 @@ def _denied(order: Order, refused: Refused) -> Order:
     return msgspec.structs.replace(order, status=OrderStatus.DENIED, reason=reason)
 
 
-def _body(request: SubmitOrder) -> tuple[object, ...]:
-    limit = request.limit_ticks if request.type is OrderType.LIMIT else 0
-    return (
-        request.strategy,
-        request.instrument,
-        request.side,
-        request.quantity,
-        request.type,
-        limit,
-        request.time_in_force,
-    )
+def _with_largest(refused: Refused, context: RiskContext | None) -> Refused:
+    if context is None:
+        return refused
+    return msgspec.structs.replace(refused, largest_lots=largest_lots(context))
 
 
-def _body_of(order: Order) -> tuple[object, ...]:
-    limit = order.limit_ticks if order.type is OrderType.LIMIT else 0
+def _prices(order: Order) -> tuple[int, int]:
+    return order.limit_ticks, order.stop_ticks
+
+
+def _expiry(request: SubmitOrder, quote: Quote | None) -> int:
+    """Return when the order ends: a DAY order with the day of the tape."""
+    if request.time_in_force is TimeInForce.DAY and not request.expire_ns and quote is not None:
+        return day_end(quote.ts_event)
+    return request.expire_ns
+
+
+def _body(asked: SubmitOrder | Order) -> tuple[object, ...]:
+    """Return what makes two requests the same; what follows the tape is no part of it."""
     return (
-        order.strategy,
-        order.instrument,
-        order.side,
-        order.quantity,
-        order.type,
-        limit,
-        order.time_in_force,
+        asked.strategy,
+        asked.instrument,
+        asked.side,
+        asked.quantity,
+        asked.type,
+        asked.limit_ticks if asked.type in _OWN_PRICE else 0,
+        asked.time_in_force,
+        asked.stop_ticks if asked.type in STOPS else 0,
+        asked.expire_ns if asked.time_in_force is TimeInForce.GTD else 0,
+        asked.reduce_only,
+        asked.take_ticks,
+        asked.loss_ticks,
     )

@@ -1,6 +1,6 @@
 """The account: positions, what is reserved for orders on their way, money and margin."""
 
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 from core.instruments import Instrument, InstrumentTable
@@ -11,6 +11,7 @@ from trading.orders import is_open
 from trading.positions import Position, apply_fill, unrealised
 
 _ZERO = Decimal(0)
+_NO_MEMBERS: dict[str, int] = {}
 
 
 class Range(NamedTuple):
@@ -70,8 +71,10 @@ class Portfolio:
 
     Attributes
     ----------
-    margin_rates : list of Decimal
-        By instrument id.
+    margin_rates : list of (int, int)
+        By instrument id, as a ratio.
+    active : dict of int
+        Instruments with a position or an order on its way.
     foreign : list of (str, str)
         Base and quote currency by instrument id, empty for the account's own.
     """
@@ -91,9 +94,12 @@ class Portfolio:
         self._positions = [Position(row.id) for row in instruments]
         self._working = {side: [0] * len(instruments) for side in Side}
         self._reserved: dict[str, int] = {}
+        self._groups: dict[str, dict[str, int]] = {}
         self._strategies: dict[tuple[str, int], tuple[int, int]] = {}
         self._step_values = [row.step_value for row in instruments]
-        self.margin_rates = [row.margin_rate for row in instruments]
+        self.active: dict[int, None] = {}
+        self._base: int | None = None
+        self.margin_rates = [row.margin_rate.as_integer_ratio() for row in instruments]
         self.foreign = [
             (_unless(row.base, marks.currency), _unless(row.quote_currency, marks.currency))
             for row in instruments
@@ -117,14 +123,45 @@ class Portfolio:
         return self._strategies.get((strategy, instrument), (0, 0))
 
     def reserve(self, order: Order) -> None:
-        """Make the reservation fit `order`: what is open of it, or nothing when it is terminal."""
+        """Make the reservation fit `order`: what is open of it, or nothing when it is terminal.
+
+        Of a group, where one order cancels the other, the largest alone is reserved.
+        """
         name = order.client_order_id
         wanted = order.leaves if is_open(order) else 0
-        self._working[order.side][order.instrument] += wanted - self._reserved.get(name, 0)
+        added = wanted - self._reserved.get(name, 0)
+        if order.group:
+            added = self._regroup(order, wanted)
+        self._working[order.side][order.instrument] += added
         if wanted:
             self._reserved[name] = wanted
         else:
             self._reserved.pop(name, None)
+        self._note_active(order.instrument)
+
+    def _regroup(self, order: Order, wanted: int) -> int:
+        """Hold an order's part of its group; return how much more the group reserves."""
+        members = self._groups.setdefault(order.group, {})
+        before = max(members.values(), default=0)
+        if wanted:
+            members[order.client_order_id] = wanted
+        else:
+            members.pop(order.client_order_id, None)
+        after = max(members.values(), default=0)
+        if not members:
+            del self._groups[order.group]
+        return after - before
+
+    def _note_active(self, instrument: int) -> None:
+        working = self._working
+        if (
+            self._positions[instrument].steps
+            or working[Side.BUY][instrument]
+            or working[Side.SELL][instrument]
+        ):
+            self.active[instrument] = None
+        else:
+            self.active.pop(instrument, None)
 
     def exposure(self, instrument: int) -> Range:
         """Range of positions that can come of the orders on their way."""
@@ -132,20 +169,19 @@ class Portfolio:
         sells = self._working[Side.SELL][instrument]
         return Range(steps - sells, steps + self._working[Side.BUY][instrument])
 
-    def exposed(self, at_least: int) -> list[int]:
-        """Instruments with a position or an order on its way, and `at_least` this one."""
-        buys, sells = self._working[Side.BUY], self._working[Side.SELL]
-        return [
-            index
-            for index, row in enumerate(self._positions)
-            if row.steps or buys[index] or sells[index] or index == at_least
-        ]
+    def span(self, instrument: int) -> tuple[int, int, int]:
+        """Bounds of `exposure`, and the larger of them without sign."""
+        low, high = self.exposure(instrument)
+        return low, high, max(high, -low)
 
-    def reducible(self, instrument: int, side: Side) -> int:
-        """Lot steps that an order of `side` can take off the position without turning it."""
-        steps = self._positions[instrument].steps
-        room = -steps if side is Side.BUY else steps
-        return max(0, room - self._working[side][instrument])
+    def reducible(self, order: Order) -> int:
+        """Lot steps that `order` can take off the position without turning it."""
+        steps = self._positions[order.instrument].steps
+        room = -steps if order.side is Side.BUY else steps
+        promised = self._working[order.side][order.instrument]
+        if order.group:
+            promised -= max(self._groups.get(order.group, _NO_MEMBERS).values(), default=0)
+        return max(0, room - promised)
 
     def rate_for(self, fill: Fill) -> Decimal | None:
         """Conversion of the quote currency for an execution about to be applied."""
@@ -180,6 +216,8 @@ class Portfolio:
             self.unconverted[effect.unconverted] = effect.total
         else:
             self.realised = effect.total
+        self._base = None
+        self._note_active(effect.position.instrument)
 
     def state(self) -> PortfolioState:
         """Return what a snapshot holds of money and positions."""
@@ -194,8 +232,10 @@ class Portfolio:
         """Take over what a snapshot holds; reservations come with the orders."""
         self.realised = state.realised
         self.unconverted = dict(state.unconverted)
+        self._base = None
         for row in state.positions:
             self._positions[row.instrument] = row
+            self._note_active(row.instrument)
         self._strategies = {
             (name, instrument): (steps, opened)
             for name, instrument, steps, opened in state.strategies
@@ -230,6 +270,36 @@ class Portfolio:
                 return None
             total += profit
         return total
+
+    def equity_micros(self) -> int | None:
+        """`equity` in whole millionths, rounded down; None when it cannot be valued."""
+        total = self._closed()
+        if self.unconverted:
+            for currency, amount in self.unconverted.items():
+                worth = self._marks.money(currency, amount)
+                if worth is None:
+                    return None
+                total += worth
+        for instrument in self.active:
+            position = self._positions[instrument]
+            if position.steps:
+                mark = self._marks.mark(instrument)
+                if mark is None:
+                    return None
+                ticks = unrealised(position, mark.bid_ticks, mark.ask_ticks)
+                open_profit = self._marks.profit(instrument, ticks)
+                if open_profit is None:
+                    return None
+                total += open_profit
+        return total
+
+    def _closed(self) -> int:
+        """Balance and closed profit in whole millionths, rounded down; kept until they change."""
+        found = self._base
+        if found is None:
+            exact = (self.balance + self.realised).scaleb(6)
+            found = self._base = int(exact.to_integral_value(rounding=ROUND_FLOOR))
+        return found
 
     def _earned(self, fill: Fill) -> tuple[Position, Decimal]:
         before = self._positions[fill.instrument]

@@ -52,6 +52,10 @@ class Broker(Protocol):
         """Ask the venue to cancel; raises like `send`."""
         ...
 
+    def replace(self, order: Order) -> None:
+        """Ask the venue to change the order to its `pending` terms; raises like `send`."""
+        ...
+
     def request_status(self, order: Order) -> None:
         """Ask the venue what became of the order; raises like `send`."""
         ...

@@ -24,6 +24,8 @@ from fix.reports import VENUE, StatusReport
 from trading.orders import IN_DOUBT, OrderBook
 from trading.portfolio import Portfolio
 
+_INFERRED = "-status-"
+
 
 class ReconciliationState(StrEnum):
     """How far the agreement with the venue has come."""
@@ -258,13 +260,18 @@ class Reconciliation:
         return [HaltTrading(reason)]
 
 
+def is_inferred(event: OrderEvent) -> bool:
+    """Say whether an execution is one that a status answer stood for."""
+    return event.fill is not None and _INFERRED in event.fill.exec_id
+
+
 def _missing_fill(order: Order, report: StatusReport) -> OrderEvent:
     """Make the execution of what the venue counts beyond ours, at its average price."""
     quantity = report.filled - order.filled
     price = round((report.filled_value - order.filled_value) / quantity)
     fill = Fill(
         venue=VENUE,
-        exec_id=f"{order.client_order_id}-status-{report.filled}",
+        exec_id=f"{order.client_order_id}{_INFERRED}{report.filled}",
         client_order_id=order.client_order_id,
         instrument=order.instrument,
         side=order.side,

@@ -1,28 +1,21 @@
-"""The pre-trade checks, each a small pure function from a context to a breach or None.
+"""Pre-trade checks 0 to 9, each a small pure function from a context to a breach or None.
 
-Comparisons are written so that NaN fails them, and a limit of zero lets nothing pass. What a check
-cannot see (a missing quote, rate or setting) is a breach.
+What a check looks at must be there, of the right kind and in its domain; whatever else it finds is
+a breach. Limits of zero let nothing pass, see `trading.limits`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from decimal import Decimal
-from fractions import Fraction
-from math import ceil, floor, isfinite
-from sys import maxsize
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.config import RiskConfig
 from core.instruments import Instrument
 from core.quotes import is_sound
-from core.types import Order, OrderType, Side, TimeInForce, TradingState
-from trading.load import Load, load_with
-from trading.marks import Marks
-from trading.orders import OrderBook
-from trading.portfolio import Portfolio
+from core.types import Order, OrderType, Quote, Side, TimeInForce, TradingState
+from trading.limits import Bounds, Caps, money
+from trading.load import Load
+from trading.losses import Losses
+from trading.marks import Mark
 from trading.sessions import Week
-
-_ZERO = Decimal(0)
 
 
 class Breach(NamedTuple):
@@ -33,121 +26,151 @@ class Breach(NamedTuple):
     observed: str
 
 
-class Bounds(NamedTuple):
-    """Limits of one instrument in whole lot steps and price ticks, worked out once.
+class Basis(NamedTuple):
+    """The decision that an order follows; a caller's own order needs none.
 
-    Lots are within a limit exactly when their steps are within the limit's whole steps. A limit
-    that is no number becomes zero, which denies.
+    `quote_seq` is the tape position that was decided on.
     """
 
-    min_steps: int
-    max_steps: int
-    order_steps: int
-    position_steps: int
-    collar_ticks: int
+    required: bool
+    decided_ns: int
+    approved: bool
+    quote_seq: int
 
 
-def bounds_of(limits: RiskConfig, terms: Instrument) -> Bounds:
-    """Express the limits in the instrument's own units."""
-    width = limits.collar_pips * terms.pip * float(10**terms.digits)
-    return Bounds(
-        ceil(Fraction(terms.min_lots) / Fraction(terms.lot_step)),
-        _whole_steps(terms.max_lots, terms),
-        _whole_steps(limits.max_order_lots, terms),
-        _whole_steps(limits.max_position_lots, terms),
-        round(width) if isfinite(width) else 0,
-    )
-
-
-def _whole_steps(lots: Decimal, terms: Instrument) -> int:
-    if lots.is_finite():
-        # In fractions, because a quotient of decimals may round up to the next whole step.
-        return max(0, floor(Fraction(lots) / Fraction(terms.lot_step)))
-    return maxsize if lots.is_infinite() and not lots.is_signed() else 0
+CALLERS_OWN = Basis(False, 0, False, 0)
 
 
 @dataclass(slots=True)
 class RiskContext:
-    """All that the checks may look at, for one order.
+    """All that the checks look at for one order: plain values, gathered at one moment.
 
     Attributes
     ----------
-    order : Order
+    now_ns : int
+        When they were gathered.
     state : TradingState
         Most restrictive state of the order's scopes.
-    account : str
-        The account that callers may trade.
+    account, currency : str
+        The account that callers may trade, and its money.
     terms : Instrument or None
         None when the order names no known instrument.
     bounds : Bounds or None
         None when `terms` is.
     week : Week
         The trading week that the newest quote of the instrument fell in when last looked at.
-    seen_ns : int
+    quote, mark : Quote, Mark or None
+        Newest quote, and its prices in ticks when it is sound.
+    converts : bool
+        Money of the instrument becomes account currency by the quote `conversion`.
+    unit : int or None
+        Notional of one lot step in millionths of account currency.
+    margin_rate : (int, int)
+        Margin over notional, as a ratio.
+    seen : bool
+        The client order id was used before.
+    same_ns : int
         When an order with the same content was last sent; 0 for never.
+    low, high : int
+        Positions that can come of what is on its way, in lot steps.
     reducible : int
         Lot steps that the order's side can take off the position.
+    open_orders : int
+        Orders of the account that may still be filled.
+    load : Load or None
+        What the account carries without the order; None when it cannot be valued.
+    equity : int or None
+        Equity in millionths of account currency; None when it cannot be valued.
+    losses : Losses or None
+        Day loss and drawdown as of the last mark.
+    tokens : int
+        What is left of the order rate of strategy and instrument, in parts of `limits.TOKEN`.
+    opposing : int
+        Best price in ticks of the account's own orders that rest on the other side; 0 for none.
+    executions : int
+        Orders of strategy, instrument and side that were executed within the window.
+    basis : Basis
+        The decision that the order follows.
     """
 
     order: Order
     now_ns: int
     state: TradingState
     account: str
+    currency: str
     session_ready: bool
     journal_healthy: bool
     terms: Instrument | None
     bounds: Bounds | None
-    limits: RiskConfig
-    book: OrderBook
-    portfolio: Portfolio
-    marks: Marks
+    caps: Caps
     week: Week
-    seen_ns: int
+    quote: Quote | None
+    mark: Mark | None
+    converts: bool | None
+    conversion: Quote | None
+    unit: int | None
+    margin_rate: tuple[int, int]
+    seen: bool
+    same_ns: int
+    low: int
+    high: int
     reducible: int
-    _load: tuple[Load | None] | None = field(default=None, init=False)
+    open_orders: int
+    load: Load | None
+    equity: int | None
+    losses: Losses | None
+    tokens: int
+    opposing: int
+    executions: int
+    basis: Basis
 
-    @property
-    def reduces(self) -> bool:
-        """True when the order only makes the position smaller."""
-        return 0 < self.order.quantity <= self.reducible
 
-    @property
-    def instrument(self) -> Instrument:
-        """The known instrument; without one the error denies."""
-        if self.terms is None:
-            raise LookupError("instrument is unknown")
-        return self.terms
+Check = Callable[[RiskContext], Breach | None]
 
-    @property
-    def within(self) -> Bounds:
-        """Bounds of the known instrument; without one the error denies."""
-        if self.bounds is None:
-            raise LookupError("instrument is unknown")
-        return self.bounds
 
-    def load(self) -> Load | None:
-        """Return what the account would carry with the order on top; worked out once."""
-        if self._load is None:
-            order = self.order
-            steps = order.quantity if order.side is Side.BUY else -order.quantity
-            self._load = (load_with(self.portfolio, self.marks, order.instrument, steps),)
-        return self._load[0]
+def whole(value: object) -> bool:
+    """Say whether it is a whole number above zero."""
+    return type(value) is int and value > 0
+
+
+def counted(value: object) -> bool:
+    """Say whether it is a whole number, zero included."""
+    return type(value) is int and value >= 0
+
+
+def sided(value: object) -> bool:
+    """Say whether it is a side."""
+    return type(value) is Side
+
+
+def reduces(ctx: RiskContext) -> bool:
+    """Say whether the order only makes the position smaller; raises ValueError if unknown."""
+    quantity, reducible = ctx.order.quantity, ctx.reducible
+    if whole(quantity) and counted(reducible):
+        return quantity <= reducible
+    raise ValueError(f"{quantity} of {reducible} that can be reduced")
 
 
 def trading_state(ctx: RiskContext) -> Breach | None:
-    """0: ACTIVE, or an order that only reduces."""
-    if ctx.state is TradingState.ACTIVE:
+    """0: ACTIVE, or an order that only reduces; one that says it reduces does."""
+    order, state = ctx.order, ctx.state
+    if state is TradingState.ACTIVE:
+        if order.reduce_only is False or reduces(ctx):
+            return None
+        reason = "order would not only reduce"
+    elif (state is TradingState.REDUCING or state is TradingState.HALTED) and reduces(ctx):
         return None
-    if ctx.state in (TradingState.REDUCING, TradingState.HALTED) and ctx.reduces:
-        return None
-    return Breach(f"trading is {ctx.state}", f"reduce by {ctx.reducible}", str(ctx.order.quantity))
+    else:
+        reason = f"trading is {state}"
+    return Breach(reason, f"reduce by {ctx.reducible}", str(order.quantity))
 
 
 def account_right(ctx: RiskContext) -> Breach | None:
     """1: the account is the one that is traded here."""
-    if ctx.order.account == ctx.account and ctx.account:
+    ours, named = ctx.account, ctx.order.account
+    if type(ours) is str and ours and named == ours:
         return None
-    return Breach("account is not traded here", ctx.account, ctx.order.account)
+    return Breach("account is not traded here", str(ours), str(named))
 
 
 def session(ctx: RiskContext) -> Breach | None:
@@ -161,16 +184,17 @@ def session(ctx: RiskContext) -> Breach | None:
 
 def instrument(ctx: RiskContext) -> Breach | None:
     """3: instrument known and not restricted, its market open by the tape's time."""
-    terms = ctx.terms
-    if terms is None:
+    terms, bounds, quote = ctx.terms, ctx.bounds, ctx.quote
+    if type(terms) is not Instrument or bounds is None:
         return Breach("instrument is unknown", "known", str(ctx.order.instrument))
-    if terms.symbol not in ctx.limits.symbols:
-        return Breach("instrument is restricted", ",".join(ctx.limits.symbols), terms.symbol)
-    quote = ctx.marks.quote(terms.id)
-    if quote is None or not ctx.week.contains(quote.ts_event):
-        tape = "no quote" if quote is None else str(quote.ts_event)
-        return Breach("market is closed", f"{ctx.week.open_ns}..{ctx.week.close_ns}", tape)
-    return None
+    if bounds.allowed is not True:
+        return Breach("instrument is restricted", "allowed", terms.symbol)
+    opens, closes = ctx.week.open_ns, ctx.week.close_ns
+    known = type(opens) is int and whole(closes) and quote is not None and whole(quote.ts_event)
+    if known and quote is not None and opens <= quote.ts_event < closes:
+        return None
+    tape = "no quote" if quote is None else str(quote.ts_event)
+    return Breach("market is closed", f"{opens}..{closes}", tape)
 
 
 def well_formed(ctx: RiskContext) -> Breach | None:
@@ -180,112 +204,128 @@ def well_formed(ctx: RiskContext) -> Breach | None:
     ``10.0`` and ``"BUY"`` find the same as what they stand for.
     """
     order = ctx.order
-    enums = ((order.side, Side), (order.type, OrderType), (order.time_in_force, TimeInForce))
-    for value, kind in enums:
-        if not isinstance(value, kind):
-            return Breach("unknown enum value", kind.__name__, str(value))
-    if type(order.quantity) is not int or order.quantity <= 0:
+    if not sided(order.side):
+        return Breach("unknown enum value", "Side", str(order.side))
+    if type(order.type) is not OrderType:
+        return Breach("unknown enum value", "OrderType", str(order.type))
+    if type(order.time_in_force) is not TimeInForce:
+        return Breach("unknown enum value", "TimeInForce", str(order.time_in_force))
+    if not whole(order.quantity):
         return Breach("quantity is not a positive whole number", "1", str(order.quantity))
-    if type(order.limit_ticks) is not int or order.limit_ticks <= 0:
+    if not whole(order.limit_ticks):
         return Breach("price is not a positive number of ticks", "1", str(order.limit_ticks))
+    return _triggers(order)
+
+
+def _triggers(order: Order) -> Breach | None:
+    """Ask for a stop price where the type needs one, for an expiry where the time in force does."""
+    stops = order.type is OrderType.STOP or order.type is OrderType.STOP_LIMIT
+    if not (whole(order.stop_ticks) if stops else order.stop_ticks == 0):
+        return Breach("stop price does not fit the type", order.type, str(order.stop_ticks))
+    ends = order.time_in_force is TimeInForce.GTD or order.time_in_force is TimeInForce.DAY
+    if not (whole(order.expire_ns) if ends else order.expire_ns == 0):
+        return Breach("expiry does not fit", order.time_in_force, str(order.expire_ns))
+    if stops and not (ends or order.time_in_force is TimeInForce.GTC):
+        return Breach("a stop order waits, so it cannot be immediate", "GTC", order.time_in_force)
     return None
 
 
 def lots_allowed(ctx: RiskContext) -> Breach | None:
     """4: lots within the instrument's bounds."""
-    within = ctx.within
-    if within.min_steps <= ctx.order.quantity <= within.max_steps:
+    terms, bounds, quantity = ctx.terms, ctx.bounds, ctx.order.quantity
+    if type(terms) is not Instrument or bounds is None or not whole(quantity):
+        return Breach("lots are not known", "known", str(quantity))
+    least, most = bounds.min_steps, bounds.max_steps
+    if whole(least) and whole(most) and least <= quantity <= most:
         return None
-    terms = ctx.instrument
-    lots = terms.to_lots(ctx.order.quantity)
-    return Breach("lots out of bounds", f"{terms.min_lots}..{terms.max_lots}", str(lots))
+    lots = str(terms.to_lots(quantity))
+    return Breach("lots out of bounds", f"{terms.min_lots}..{terms.max_lots}", lots)
 
 
 def client_id(ctx: RiskContext) -> Breach | None:
     """5: the client order id is new."""
-    if ctx.book.get(ctx.order.client_order_id) is None and ctx.order.client_order_id:
+    name = ctx.order.client_order_id
+    if ctx.seen is False and type(name) is str and name:
         return None
-    return Breach("client order id was used", "unseen", ctx.order.client_order_id)
+    return Breach("client order id was used", "unseen", str(name))
 
 
 def duplicate(ctx: RiskContext) -> Breach | None:
     """6: no order with the same content within the window."""
-    window = ctx.limits.duplicate_window_ms
-    if not window > 0.0:
+    window, sent, now = ctx.caps.duplicate_ns, ctx.same_ns, ctx.now_ns
+    if not whole(window):
         return Breach("duplicate window is not set", "> 0 ms", str(window))
-    age = ctx.now_ns - ctx.seen_ns
-    if ctx.seen_ns and not age > window * 1e6:
-        return Breach("same content within the window", f"{window} ms", f"{age / 1e6} ms")
+    if not (counted(sent) and whole(now)):
+        return Breach("it is not known what was sent", "a time", str(sent))
+    if sent and not now - sent > window:
+        age = (now - sent) / 1e6
+        return Breach("same content within the window", f"{window / 1e6} ms", f"{age} ms")
     return None
 
 
 def quote_fresh(ctx: RiskContext) -> Breach | None:
     """7: sound quotes of the instrument and of what converts it, not older than the limit."""
-    instrument = ctx.instrument.id
-    breach = _quote_fresh(ctx, instrument, "quote")
-    converter = ctx.marks.converter(instrument)
-    if breach is not None or converter is None:
+    breach = _quote_fresh(ctx, ctx.quote, "quote")
+    if breach is not None or ctx.converts is False:
         return breach
-    return _quote_fresh(ctx, converter, "conversion quote")
+    if ctx.converts is not True:
+        return Breach("conversion is not known", "known", str(ctx.converts))
+    return _quote_fresh(ctx, ctx.conversion, "conversion quote")
 
 
-def _quote_fresh(ctx: RiskContext, instrument: int, what: str) -> Breach | None:
-    quote = ctx.marks.quote(instrument)
+def _quote_fresh(ctx: RiskContext, quote: Quote | None, what: str) -> Breach | None:
     if quote is None:
         return Breach(f"no {what}", "a quote", "none")
     if not is_sound(quote.bid, quote.ask):
         return Breach(f"{what} is not sound", "0 < bid <= ask", f"{quote.bid}/{quote.ask}")
-    age_ms = (ctx.now_ns - quote.ts_recv) / 1e6
-    if not (0.0 <= age_ms < ctx.limits.max_quote_age_ms):
-        return Breach(f"{what} is stale", f"{ctx.limits.max_quote_age_ms} ms", f"{age_ms} ms")
-    return None
+    limit, received, now = ctx.caps.quote_age_ns, quote.ts_recv, ctx.now_ns
+    if whole(limit) and whole(received) and whole(now) and 0 <= now - received < limit:
+        return None
+    age = (now - received) / 1e6
+    return Breach(f"{what} is stale", f"{limit / 1e6} ms", f"{age} ms")
 
 
 def collar(ctx: RiskContext) -> Breach | None:
-    """8: the limit price is no further through the market than the collar."""
-    mark, width = ctx.marks.mark(ctx.instrument.id), ctx.within.collar_ticks
-    if mark is None or not width > 0:
-        return Breach("no price or no collar", f"{width} ticks", "no price")
-    if ctx.order.side is Side.BUY:
-        through = ctx.order.limit_ticks - mark.ask_ticks
+    """8: the limit price is no further through the market than the collar.
+
+    A stop order executes behind its trigger, so its limit is measured from there.
+    """
+    order, mark, bounds = ctx.order, ctx.mark, ctx.bounds
+    if mark is None or bounds is None or not whole(bounds.collar_ticks):
+        return Breach("no price or no collar", "a collar", "no price")
+    width, limit, stop = bounds.collar_ticks, order.limit_ticks, order.stop_ticks
+    if not (whole(mark.bid_ticks) and whole(mark.ask_ticks) and whole(limit) and counted(stop)):
+        return Breach("price is not known", f"{width} ticks", f"{limit} at {mark}")
+    if not sided(order.side):
+        return Breach("side is not known", "BUY or SELL", str(order.side))
+    if order.side is Side.BUY:
+        through = limit - (stop or mark.ask_ticks)
     else:
-        through = mark.bid_ticks - ctx.order.limit_ticks
-    if not through <= width:
-        return Breach("price is beyond the collar", f"{width} ticks", f"{through} ticks")
-    return None
+        through = (stop or mark.bid_ticks) - limit
+    if through <= width:
+        return None
+    return Breach("price is beyond the collar", f"{width} ticks", f"{through} ticks")
 
 
 def order_size(ctx: RiskContext) -> Breach | None:
     """9: quantity and notional of the order."""
-    terms = ctx.instrument
-    if not ctx.order.quantity <= ctx.within.order_steps:
-        lots = terms.to_lots(ctx.order.quantity)
-        return Breach("order is too large", f"{ctx.limits.max_order_lots} lots", f"{lots} lots")
-    unit = ctx.marks.step_notional(terms.id)
-    if unit is None:
-        return Breach("notional is not known", str(ctx.limits.max_order_notional), "no rate")
-    return above("order notional", unit * ctx.order.quantity, ctx.limits.max_order_notional)
+    terms, bounds, quantity = ctx.terms, ctx.bounds, ctx.order.quantity
+    unit, most = ctx.unit, ctx.caps.order_notional
+    if type(terms) is not Instrument or bounds is None or not whole(quantity):
+        return Breach("order size is not known", "a size", str(quantity))
+    steps = bounds.order_steps
+    if not (counted(steps) and quantity <= steps):
+        limit = terms.to_lots(steps) if counted(steps) else steps
+        return Breach("order is too large", f"{limit} lots", f"{terms.to_lots(quantity)} lots")
+    if unit is None or not whole(unit):
+        return Breach("notional is not known", str(most), "no rate")
+    return above("order notional", unit * quantity, most)
 
 
-def worst_position(ctx: RiskContext) -> Breach | None:
-    """10: position if everything on its way is filled, in flight and UNKNOWN at full size."""
-    if ctx.reduces:
+def above(what: str, observed: int, limit: int) -> Breach | None:
+    """Breach when millionths of money are above a limit, or the limit is zero or none."""
+    if type(observed) is int and whole(limit) and observed <= limit:
         return None
-    terms = ctx.instrument
-    low, high = ctx.portfolio.exposure(terms.id)
-    steps = (high if ctx.order.side is Side.BUY else -low) + ctx.order.quantity
-    limit = ctx.within.position_steps
-    if steps <= limit and limit > 0:
-        return None
-    lots, most = terms.to_lots(steps), ctx.limits.max_position_lots
-    return Breach("worst-case lots is above the limit", str(most), str(lots))
-
-
-def above(what: str, observed: Decimal, limit: Decimal) -> Breach | None:
-    """Breach when `observed` is above `limit`, or the limit is zero."""
-    if observed <= limit and limit > _ZERO:
-        return None
-    return Breach(f"{what} is above the limit", str(limit), str(observed))
-
-
-Check = Callable[[RiskContext], Breach | None]
+    if type(observed) is int and type(limit) is int:
+        return Breach(f"{what} is above the limit", money(limit), money(observed))
+    return Breach(f"{what} is not known", str(limit), str(observed))

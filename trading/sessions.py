@@ -1,4 +1,4 @@
-"""The trading week of spot FX and metals: Sunday 17:00 to Friday 17:00, New York time."""
+"""Trading week and day of spot FX and metals, which turn at 17:00 New York time."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
@@ -25,6 +25,13 @@ def week_of(ts_ns: int) -> Week:
     sunday = today - timedelta(days=(today.weekday() + 1) % 7)
     week = _week_from(sunday)
     return week if ts_ns >= week.open_ns else _week_from(sunday - _WEEK)
+
+
+def day_end(ts_ns: int) -> int:
+    """Return the first 17:00 New York after `ts_ns`, ns UTC."""
+    today = datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC).date()
+    ends = _new_york_17(today)
+    return ends if ends > ts_ns else _new_york_17(today + timedelta(days=1))
 
 
 def _week_from(sunday: date) -> Week:

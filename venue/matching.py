@@ -1,8 +1,9 @@
 """The venue's matching: price-time priority against the bid and ask of the tape.
 
-Pure and deterministic: what happens to an order depends on the tape positions at which it arrived
-and was canceled, on its id and on the seed, and on nothing else. No clock, no arrival order between
-instruments, no state of the random generator.
+Pure and deterministic: what happens to an order depends on the tape positions at which it arrived,
+was replaced and canceled, on its id and on the seed, and for reduce-only orders and groups on the
+other orders of its instrument. No clock, no arrival order between instruments, no state of the
+random generator.
 
 Rules
 -----
@@ -14,6 +15,12 @@ Rules
 * The rest of an IOC has that one quote: where its limit no longer reaches the price, or the tape
   ends, it is canceled. An IOC or FOK that is not marketable when it arrives is canceled at once; a
   FOK never executes in parts. A GTC rests until it executes or is canceled.
+* A stop order waits until the ask (buy) or the bid (sell) of a quote reaches its stop price, and is
+  a limit order from then on. An order with a time of expiry ends at the first quote of that time or
+  later, before that quote executes anything.
+* A reduce-only order executes no more than the position on the other side, and its rest is canceled
+  when there is none. An execution takes its size off the other orders of its group.
+* A replaced order keeps its place in time only if the price stays and the quantity does not grow.
 * The high and low of a quote with a span fill nothing: only prices that the tape states trade.
 * A sampled share (`VenueConfig.reject_ratio`) is rejected; so is an order before the instrument's
   first quote.
@@ -22,9 +29,12 @@ Rules
 from bisect import insort
 from typing import NamedTuple
 
+import msgspec
+
 from core.config import VenueConfig
 from core.instruments import InstrumentTable
 from core.types import (
+    Amendment,
     Fill,
     OrderEvent,
     OrderEventKind,
@@ -34,9 +44,12 @@ from core.types import (
     TimeInForce,
 )
 from fix.reports import UNKNOWN_ORDER, VENUE
-from venue.orders import BookEntry, VenueOrder, fate
+from venue.orders import BookEntry, VenueOrder, fate, keeps_place, with_terms
+from venue.waiting import Deadlines, StopBook, reached
 
 TOO_LATE = "too late to cancel"
+TOO_LATE_TO_REPLACE = "too late to replace"
+NO_QUOTE_FOR_REST = "rest of the order not marketable"
 
 
 class Market(NamedTuple):
@@ -71,6 +84,10 @@ class MatchingEngine:
         self._books: dict[tuple[int, Side], list[_Rank]] = {}
         self._last_chance: dict[int, list[BookEntry]] = {}
         self._positions = [0] * len(instruments)
+        self._stops = [StopBook() for _ in instruments]
+        self._deadlines = [Deadlines() for _ in instruments]
+        self._groups: dict[str, list[str]] = {}
+        self._arrivals = 0
 
     def on_quote(self, quote: Quote) -> list[OrderEvent]:
         """Move the instrument's tape to `quote` and match what rests.
@@ -87,7 +104,11 @@ class MatchingEngine:
         bid, ask = terms.to_ticks(quote.bid), terms.to_ticks(quote.ask)
         self._markets[quote.instrument] = Market(quote.seq, quote.ts_event, bid, ask)
         waiting = self._last_chance.pop(quote.instrument, [])
-        events = [
+        events = self._expire(quote.instrument, quote.ts_event)
+        for name in self._stops[quote.instrument].take_reached(bid, ask):
+            self._entries[name].triggered = True
+            self._rest(self._entries[name])
+        events += [
             *self._match_side(quote.instrument, Side.BUY),
             *self._match_side(quote.instrument, Side.SELL),
         ]
@@ -110,12 +131,15 @@ class MatchingEngine:
         """
         if order.client_order_id in self._entries:
             return []
-        entry = BookEntry(order, arrival=len(self._entries))
+        entry = BookEntry(order, arrival=self._next_arrival())
         self._entries[order.client_order_id] = entry
         reason = self._refusal(order)
         if reason:
             entry.status, entry.reason = OrderStatus.REJECTED, reason
             return [self._event(entry, OrderEventKind.REJECT, reason)]
+        if order.group:
+            self._groups.setdefault(order.group, []).append(order.client_order_id)
+        self._deadlines[order.instrument].add(entry)
         return [self._event(entry, OrderEventKind.ACCEPT), *self._arrive(entry)]
 
     def cancel(self, client_order_id: str) -> list[OrderEvent]:
@@ -126,8 +150,31 @@ class MatchingEngine:
             return [OrderEvent(client_order_id, kind, 0, reason=UNKNOWN_ORDER)]
         if not entry.is_open:
             return [self._event(entry, OrderEventKind.REJECT_CANCEL, TOO_LATE)]
-        self._leave_book(entry)
+        self._leave(entry)
         return [self._close(entry, "canceled on request")]
+
+    def replace(self, client_order_id: str, terms: Amendment) -> list[OrderEvent]:
+        """Change an order: REPLACE and what follows at once, or REJECT_REPLACE.
+
+        A zero in `terms` leaves the term as it is.
+        """
+        entry = self._entries.get(client_order_id)
+        kind = OrderEventKind.REJECT_REPLACE
+        if entry is None:
+            return [OrderEvent(client_order_id, kind, 0, reason=UNKNOWN_ORDER)]
+        immediate = entry.order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
+        if not entry.is_open or immediate:
+            return [self._event(entry, kind, TOO_LATE_TO_REPLACE)]
+        amended = with_terms(entry.order, terms)
+        reason = self._replace_refusal(entry, amended)
+        if reason:
+            return [self._event(entry, kind, reason)]
+        self._leave(entry)
+        if not keeps_place(entry.order, amended):
+            entry.arrival = self._next_arrival()
+        entry.order = amended
+        self._deadlines[amended.instrument].add(entry)
+        return [self._replaced(entry), *self._arrive(entry)]
 
     def status(self, client_order_id: str) -> BookEntry | None:
         """Return where an order stands, or None when the venue never saw it."""
@@ -153,27 +200,68 @@ class MatchingEngine:
             return "quantity out of range"
         if order.limit_ticks <= 0:
             return "no limit price"
-        if order.instrument not in self._markets:
+        market = self._markets.get(order.instrument)
+        if market is None:
             return "no market yet"
+        if 0 < order.expire_ns <= market.ts_event:
+            return "expires in the past"
         drawn = fate(self._config.seed, order.client_order_id).reject
         return "rejected by the venue" if drawn < self._config.reject_ratio else ""
 
     def _arrive(self, entry: BookEntry) -> list[OrderEvent]:
-        if self._marketable(entry.order):
+        order, market = entry.order, self._markets[entry.order.instrument]
+        stop = order.stop_ticks
+        if stop and not entry.triggered:
+            entry.triggered = reached(order.side, stop, market.bid, market.ask)
+            if not entry.triggered:
+                self._stops[order.instrument].add(entry)
+                return []
+        if self._marketable(order):
             return self._execute(entry)
-        if entry.order.time_in_force is not TimeInForce.GTC:
+        if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
             return [self._close(entry, "not marketable")]
         self._rest(entry)
         return []
 
+    def _expire(self, instrument: int, now_ns: int) -> list[OrderEvent]:
+        events = []
+        for name, at in self._deadlines[instrument].take_due(now_ns):
+            entry = self._entries[name]
+            if entry.is_open and entry.order.expire_ns == at:
+                self._leave(entry)
+                entry.status, entry.reason = OrderStatus.EXPIRED, "its time is over"
+                events.append(self._event(entry, OrderEventKind.EXPIRE, entry.reason))
+        return events
+
+    def _replace_refusal(self, entry: BookEntry, amended: VenueOrder) -> str:
+        terms = self._instruments[amended.instrument]
+        if not entry.filled < amended.quantity <= terms.to_steps(terms.max_lots):
+            return "quantity out of range"
+        market = self._markets[amended.instrument]
+        if 0 < amended.expire_ns <= market.ts_event:
+            return "expires in the past"
+        return ""
+
+    def _replaced(self, entry: BookEntry) -> OrderEvent:
+        order = entry.order
+        terms = Amendment(order.quantity, order.limit_ticks, order.stop_ticks, order.expire_ns)
+        return self._event(entry, OrderEventKind.REPLACE, terms=terms)
+
+    def _next_arrival(self) -> int:
+        self._arrivals += 1
+        return self._arrivals
+
     def _match_side(self, instrument: int, side: Side) -> list[OrderEvent]:
         book = self._books.get((instrument, side), [])
-        reached = 0
-        while reached < len(book) and self._marketable(self._entries[book[reached][2]].order):
-            reached += 1
-        ranks = book[:reached]
-        del book[:reached]
-        return [event for rank in ranks for event in self._execute(self._entries[rank[2]])]
+        count = 0
+        while count < len(book) and self._marketable(self._entries[book[count][2]].order):
+            count += 1
+        ready = [self._entries[name] for _, _, name in book[:count]]
+        del book[:count]
+        for entry in ready:
+            entry.booked = False
+        # One of a group may end another that is ready as well.
+        return [event for entry in ready if entry.is_open for event in self._execute(entry)]
 
     def _marketable(self, order: VenueOrder) -> bool:
         market = self._markets[order.instrument]
@@ -183,14 +271,40 @@ class MatchingEngine:
 
     def _execute(self, entry: BookEntry) -> list[OrderEvent]:
         """Execute at the touch, whole or the first part; a rest goes (back) to the book."""
-        events = [self._fill(entry, self._first_part(entry))]
+        quantity = self._first_part(entry)
+        if entry.order.reduce_only:
+            quantity = min(quantity, self._reducible(entry.order))
+            if not quantity:
+                return [self._close(entry, "nothing to reduce")]
+        events = [self._fill(entry, quantity), *self._end_group(entry, quantity)]
         if not entry.is_open:
             return events
+        if entry.order.reduce_only and not self._reducible(entry.order):
+            return [*events, self._close(entry, "nothing to reduce")]
         if entry.order.time_in_force is TimeInForce.IOC:
             if entry.order.instrument in self._ended:
-                return [*events, self._cancel_rest(entry, booked=False)]
+                return [*events, self._close(entry, NO_QUOTE_FOR_REST)]
             self._last_chance.setdefault(entry.order.instrument, []).append(entry)
         self._rest(entry)
+        return events
+
+    def _reducible(self, order: VenueOrder) -> int:
+        return max(0, -order.side.sign * self._positions[order.instrument])
+
+    def _end_group(self, entry: BookEntry, executed: int) -> list[OrderEvent]:
+        """Take what one executed off the others of its group."""
+        events = []
+        for name in self._groups.get(entry.order.group, ()) if entry.order.group else ():
+            other = self._entries[name]
+            if other is entry or not other.is_open:
+                continue
+            if other.leaves <= executed:
+                self._leave(other)
+                events.append(self._close(other, "the other of the group executed"))
+            else:
+                less = other.order.quantity - executed
+                other.order = msgspec.structs.replace(other.order, quantity=less)
+                events.append(self._replaced(other))
         return events
 
     def _first_part(self, entry: BookEntry) -> int:
@@ -226,21 +340,32 @@ class MatchingEngine:
     def _rest(self, entry: BookEntry) -> None:
         order = entry.order
         insort(self._books.setdefault((order.instrument, order.side), []), _rank(entry))
+        entry.booked = True
 
-    def _leave_book(self, entry: BookEntry) -> None:
-        self._books[entry.order.instrument, entry.order.side].remove(_rank(entry))
+    def _leave(self, entry: BookEntry) -> None:
+        """Take an order out of where it rests or waits."""
+        order = entry.order
+        if entry.booked:
+            self._books[order.instrument, order.side].remove(_rank(entry))
+            entry.booked = False
+        elif order.stop_ticks and not entry.triggered:
+            self._stops[order.instrument].discard(entry)
 
-    def _cancel_rest(self, entry: BookEntry, *, booked: bool = True) -> OrderEvent:
-        if booked:
-            self._leave_book(entry)
-        return self._close(entry, "rest of the order not marketable")
+    def _cancel_rest(self, entry: BookEntry) -> OrderEvent:
+        self._leave(entry)
+        return self._close(entry, NO_QUOTE_FOR_REST)
 
     def _close(self, entry: BookEntry, reason: str) -> OrderEvent:
         entry.status, entry.reason = OrderStatus.CANCELED, reason
         return self._event(entry, OrderEventKind.CANCEL, reason)
 
     def _event(
-        self, entry: BookEntry, kind: OrderEventKind, reason: str = "", fill: Fill | None = None
+        self,
+        entry: BookEntry,
+        kind: OrderEventKind,
+        reason: str = "",
+        fill: Fill | None = None,
+        terms: Amendment | None = None,
     ) -> OrderEvent:
         market = self._markets.get(entry.order.instrument)
         entry.quote_seq, entry.ts_event = (market.seq, market.ts_event) if market else (0, 0)
@@ -252,6 +377,7 @@ class MatchingEngine:
             reason,
             entry.quote_seq,
             fill,
+            terms,
         )
 
 

@@ -17,6 +17,7 @@ from fix.messages import (
     parse_mass_status_request,
     parse_new_order,
     parse_position_request,
+    parse_replace_request,
     parse_status_request,
 )
 from fix.reports import (
@@ -34,10 +35,11 @@ from venue.state import Report, Venue
 
 REPLAYABLE = frozenset((tags.EXECUTION_REPORT, tags.CANCEL_REJECT))
 _UNSUPPORTED = 3
+_REJECTS = frozenset((OrderEventKind.REJECT_CANCEL, OrderEventKind.REJECT_REPLACE))
 
 
 class OrderDoor:
-    """Order entry of one CompID: D F H AF AN in, 8 9 AP out.
+    """Order entry of one CompID: D F G H AF AN in, 8 9 AP out.
 
     Reports wait in the venue's state until the session is up and has got back what it missed; they
     leave in the order they came about.
@@ -71,6 +73,7 @@ class OrderDoor:
         self._actions: dict[bytes, Callable[[Message], Callable[[], None]]] = {
             tags.NEW_ORDER: self._on_order,
             tags.CANCEL_REQUEST: self._on_cancel,
+            tags.REPLACE_REQUEST: self._on_replace,
             tags.STATUS_REQUEST: self._on_status,
             tags.MASS_STATUS_REQUEST: self._on_mass_status,
             tags.POSITION_REQUEST: self._on_positions,
@@ -129,6 +132,11 @@ class OrderDoor:
     def _on_cancel(self, message: Message) -> Callable[[], None]:
         request = parse_cancel_request(message)
         return lambda: self._venue.cancel(self._owner, request.client_order_id, request.cancel_id)
+
+    def _on_replace(self, message: Message) -> Callable[[], None]:
+        asked = parse_replace_request(message, self._instruments)
+        name, replace_id, terms = asked.client_order_id, asked.replace_id, asked.terms
+        return lambda: self._venue.replace(self._owner, name, replace_id, terms)
 
     def _on_status(self, message: Message) -> Callable[[], None]:
         request = parse_status_request(message)
@@ -209,11 +217,16 @@ class OrderDoor:
         if report.order is not None:
             told = (report.status, report.filled, report.value, event.reason)
             order = _as_order(report.order, f"V{name}", *told)
-        if order is None or event.kind is OrderEventKind.REJECT_CANCEL:
-            body = build_cancel_reject(name, report.request_id, order, event.reason, event.ts_event)
+        if order is None or event.kind in _REJECTS:
+            replaces = event.kind is OrderEventKind.REJECT_REPLACE
+            body = build_cancel_reject(
+                name, report.request_id, order, event.reason, event.ts_event, replaces=replaces
+            )
             return tags.CANCEL_REJECT, body
         terms = self._instruments[order.instrument]
         exec_id = f"{name}-{event.kind}"
+        if event.kind is OrderEventKind.REPLACE:  # may happen again
+            exec_id += f"-{report.request_id or event.quote_seq}"
         return tags.EXECUTION_REPORT, build_execution_report(event, order, terms, exec_id)
 
 
@@ -238,4 +251,6 @@ def _as_order(
         value,
         venue_order_id,
         reason=why,
+        stop_ticks=order.stop_ticks,
+        expire_ns=order.expire_ns,
     )

@@ -6,13 +6,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from core.types import Order, OrderStatus, Side, TimeInForce
+from core.types import Amendment, Order, OrderStatus, Side, TimeInForce
 
 _OPEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
 
 
 class VenueOrder(msgspec.Struct, frozen=True, gc=False):
-    """An order as it stands on the wire; `quantity` in lot steps, `limit_ticks` in price ticks."""
+    """An order as it stands on the wire; `quantity` in lot steps, prices in price ticks.
+
+    With a stop price it waits for the market to reach that. `expire_ns` is the tape's time at which
+    it ends, 0 for never; an execution in a `group` takes its size off the others of the group.
+    """
 
     client_order_id: str
     instrument: int
@@ -21,6 +25,10 @@ class VenueOrder(msgspec.Struct, frozen=True, gc=False):
     limit_ticks: int
     time_in_force: TimeInForce
     account: str = ""
+    stop_ticks: int = 0
+    expire_ns: int = 0
+    reduce_only: bool = False
+    group: str = ""
 
 
 def venue_order(order: Order) -> VenueOrder:
@@ -33,7 +41,28 @@ def venue_order(order: Order) -> VenueOrder:
         order.limit_ticks,
         order.time_in_force,
         order.account,
+        order.stop_ticks,
+        order.expire_ns,
+        order.reduce_only,
+        order.group,
     )
+
+
+def with_terms(order: VenueOrder, terms: Amendment) -> VenueOrder:
+    """Return the order with the terms that are not zero; it gets no stop or end that it lacks."""
+    return msgspec.structs.replace(
+        order,
+        quantity=terms.quantity or order.quantity,
+        limit_ticks=terms.limit_ticks or order.limit_ticks,
+        stop_ticks=(terms.stop_ticks or order.stop_ticks) if order.stop_ticks else 0,
+        expire_ns=(terms.expire_ns or order.expire_ns) if order.expire_ns else 0,
+    )
+
+
+def keeps_place(before: VenueOrder, after: VenueOrder) -> bool:
+    """Say whether a replaced order keeps its priority in time."""
+    same = (before.limit_ticks, before.stop_ticks) == (after.limit_ticks, after.stop_ticks)
+    return same and after.quantity <= before.quantity
 
 
 class Fate(NamedTuple):
@@ -64,6 +93,8 @@ class BookEntry:
     reason: str = ""
     quote_seq: int = 0
     ts_event: int = 0
+    booked: bool = False
+    triggered: bool = False
 
     @property
     def leaves(self) -> int:

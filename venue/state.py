@@ -2,14 +2,25 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from core.config import VenueConfig
 from core.errors import Conflict
 from core.instruments import InstrumentTable
-from core.types import OrderEvent, OrderEventKind, OrderStatus, Quote
+from core.types import Amendment, OrderEvent, OrderEventKind, OrderStatus, Quote
 from fix.reports import UNKNOWN_ORDER
 from venue.matching import MatchingEngine
 from venue.orders import BookEntry, VenueOrder
-from venue.store import CancelRequested, Moved, Opened, Record, Reported, Submitted, VenueLog
+from venue.store import (
+    CancelRequested,
+    Moved,
+    Opened,
+    Record,
+    ReplaceRequested,
+    Reported,
+    Submitted,
+    VenueLog,
+)
 from venue.tape import Tape
 
 
@@ -41,6 +52,7 @@ _STATUS = {
     OrderEventKind.ACCEPT: OrderStatus.ACCEPTED,
     OrderEventKind.REJECT: OrderStatus.REJECTED,
     OrderEventKind.CANCEL: OrderStatus.CANCELED,
+    OrderEventKind.EXPIRE: OrderStatus.EXPIRED,
 }
 
 
@@ -115,6 +127,11 @@ class Venue:
         self._log.append(CancelRequested(owner, client_order_id, request_id))
         self._cancel(owner, client_order_id, request_id)
 
+    def replace(self, owner: str, client_order_id: str, request_id: str, terms: Amendment) -> None:
+        """Change an order of `owner`; the answer is a report."""
+        self._log.append(ReplaceRequested(owner, client_order_id, request_id, terms))
+        self._replace(owner, client_order_id, request_id, terms)
+
     def find(self, owner: str, client_order_id: str) -> BookEntry | None:
         """Return an order of `owner`, or None when the venue never saw it."""
         if self._owners.get(client_order_id) != owner:
@@ -153,6 +170,8 @@ class Venue:
                     self._submit(record.owner, record.order)
                 case CancelRequested():
                     self._cancel(record.owner, record.client_order_id, record.request_id)
+                case ReplaceRequested(owner, name, request_id, terms):
+                    self._replace(owner, name, request_id, terms)
                 case Reported():
                     self._reported[record.owner] = record.count
                 case Opened():
@@ -182,6 +201,15 @@ class Venue:
         for event in events:
             self._queue(owner, event, request_id)
 
+    def _replace(self, owner: str, client_order_id: str, request_id: str, terms: Amendment) -> None:
+        if self._owners.get(client_order_id) == owner:
+            first, *then = self.matching.replace(client_order_id, terms)
+        else:
+            kind = OrderEventKind.REJECT_REPLACE
+            first, then = OrderEvent(client_order_id, kind, 0, reason=UNKNOWN_ORDER), []
+        self._queue(owner, first, request_id)
+        self._route(then)
+
     def _route(self, events: list[OrderEvent]) -> None:
         for event in events:
             self._queue(self._owners[event.client_order_id], event)
@@ -192,10 +220,25 @@ class Venue:
             report = Report(event, None, *_NOTHING, request_id)
         else:
             before = self._told.get(event.client_order_id, _NOTHING)
-            after = self._told[event.client_order_id] = _told_after(before, event, entry.order)
-            report = Report(event, entry.order, *after, request_id)
+            order = _order_told(entry.order, event)
+            after = self._told[event.client_order_id] = _told_after(before, event, order)
+            report = Report(event, order, *after, request_id)
         self._reports.setdefault(owner, []).append(report)
         self.executions += event.fill is not None
+
+
+def _order_told(order: VenueOrder, event: OrderEvent) -> VenueOrder:
+    """Return the order with the terms of the report, for the book may be further."""
+    if event.terms is None:
+        return order
+    terms = event.terms
+    return msgspec.structs.replace(
+        order,
+        quantity=terms.quantity,
+        limit_ticks=terms.limit_ticks,
+        stop_ticks=terms.stop_ticks,
+        expire_ns=terms.expire_ns,
+    )
 
 
 def _told_after(before: Told, event: OrderEvent, order: VenueOrder) -> Told:

@@ -17,6 +17,7 @@ from typing import BinaryIO, NoReturn
 import msgspec
 
 from core.errors import BadInput, Conflict, Unavailable
+from core.types import Amendment
 from venue.orders import VenueOrder
 
 _FRAME = struct.Struct("<II")
@@ -52,6 +53,15 @@ class CancelRequested(msgspec.Struct, frozen=True, tag="cancel"):
     request_id: str
 
 
+class ReplaceRequested(msgspec.Struct, frozen=True, tag="replace"):
+    """A request to replace an order, with its own id, reached the book."""
+
+    owner: str
+    client_order_id: str
+    request_id: str
+    terms: Amendment
+
+
 class Reported(msgspec.Struct, frozen=True, tag="reported"):
     """The first `count` reports of `owner` were handed to its FIX session."""
 
@@ -59,7 +69,7 @@ class Reported(msgspec.Struct, frozen=True, tag="reported"):
     count: int
 
 
-Record = Opened | Moved | Submitted | CancelRequested | Reported
+Record = Opened | Moved | Submitted | CancelRequested | ReplaceRequested | Reported
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)

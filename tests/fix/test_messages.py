@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from core.errors import BadInput, FixFieldError, UnknownInstrument
 from core.instruments import DEFAULT_INSTRUMENTS as TABLE
 from core.types import (
+    Amendment,
     Fill,
     Order,
     OrderEvent,
@@ -56,8 +57,24 @@ orders = st.builds(
 )
 
 
-@given(orders)
+waiting = st.builds(
+    lambda order, fields: msgspec.structs.replace(order, **fields),
+    orders,
+    st.sampled_from(
+        [
+            {"type": OrderType.STOP_LIMIT, "stop_ticks": 110_000},
+            {"reduce_only": True, "group": "e/x-1", "time_in_force": TimeInForce.GTC},
+            {"expire_ns": T0 + 5, "time_in_force": TimeInForce.GTD},
+            {"expire_ns": T0 + 5, "time_in_force": TimeInForce.DAY},
+        ]
+    ),
+)
+
+
+@given(orders | waiting)
 def test_an_order_reaches_the_venue_as_it_was(order: Order) -> None:
+    if order.time_in_force is TimeInForce.GTD and not order.expire_ns:
+        order = msgspec.structs.replace(order, expire_ns=T0)
     read = messages.parse_new_order(wired(b"D", new_order(order, TABLE[order.instrument])), TABLE)
     sent = msgspec.structs.replace(order, key="", strategy="", status=OrderStatus.SUBMITTED)
     assert read == sent
@@ -71,6 +88,29 @@ def test_a_stored_template_encodes_the_same_bytes(order: Order) -> None:
     body = kept.body(order.client_order_id, order.limit_ticks, order.created_ns, order.quote_seq)
     assert kept == made
     assert body == new_order(order, instrument)
+
+
+def test_a_stop_order_reaches_the_venue_with_the_limit_behind_its_stop() -> None:
+    order = an_order(type=OrderType.STOP, stop_ticks=110_300, time_in_force=TimeInForce.GTC)
+    read = messages.parse_new_order(wired(b"D", new_order(order, TABLE[0])), TABLE)
+    assert (read.type, read.stop_ticks, read.limit_ticks) == (
+        OrderType.STOP_LIMIT,
+        110_300,
+        110_345,
+    )
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [Amendment(20, 110_000, 109_000, T0 + 9), Amendment(limit_ticks=110_001), Amendment(7)],
+)
+def test_new_terms_reach_the_venue_as_they_were(terms: Amendment) -> None:
+    order = an_order(pending=terms)
+    body = messages.build_replace_request(order, TABLE[0], "G7", T0)
+    read = messages.parse_replace_request(wired(b"G", body), TABLE)
+    assert read == messages.ReplaceRequest("G7", order.client_order_id, terms)
+    with pytest.raises(BadInput):
+        messages.build_replace_request(an_order(), TABLE[0], "G7", T0)
 
 
 def test_the_wire_shows_lots_and_prices() -> None:

@@ -23,6 +23,7 @@ LIMITS = {
     "max_order_lots": Decimal(5),
     "max_order_notional": Decimal(1_000_000),
     "max_position_lots": Decimal(5),
+    "max_instrument_notional": Decimal(2_000_000),
     "max_gross_notional": Decimal(2_000_000),
     "max_net_notional": Decimal(2_000_000),
     "max_currency_notional": Decimal(2_000_000),
@@ -31,6 +32,17 @@ LIMITS = {
     "collar_pips": 20.0,
     "max_quote_age_ms": 5_000.0,
     "duplicate_window_ms": 50.0,
+    "day_loss_reducing": Decimal(40_000),
+    "day_loss_halted": Decimal(50_000),
+    "drawdown_reducing": Decimal(40_000),
+    "drawdown_halted": Decimal(50_000),
+    "max_orders_per_sec": 100.0,
+    "order_burst": 100,
+    "max_cancels_per_sec": 1_000.0,
+    "cancel_burst": 1_000,
+    "max_executions": 1_000,
+    "executions_window_secs": 60.0,
+    "max_decision_age_ms": 1_000.0,
 }
 
 
@@ -63,6 +75,7 @@ class StubBroker:
         self.up = True
         self.sent = []
         self.canceled = []
+        self.replaced = []
         self.asked = []
 
     def _take(self, to, order):
@@ -75,6 +88,9 @@ class StubBroker:
 
     def cancel(self, order):
         self._take(self.canceled, order)
+
+    def replace(self, order):
+        self._take(self.replaced, order)
 
     def request_status(self, order):
         self._take(self.asked, order)

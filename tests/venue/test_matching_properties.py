@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core.config import VenueConfig
 from core.instruments import DEFAULT_INSTRUMENTS
-from core.types import OrderEvent, OrderEventKind, Side, TimeInForce, tick
+from core.types import Amendment, OrderEvent, OrderEventKind, Side, TimeInForce, tick
 from venue.matching import MatchingEngine
 from venue.orders import VenueOrder, fate
 
@@ -21,8 +21,12 @@ class Sent:
     order: VenueOrder
     at: int  # index of the quote after which it arrives
     canceled_at: int | None
+    replaced_at: int | None = None
+    terms: Amendment | None = None
 
 
+IMMEDIATE = (TimeInForce.IOC, TimeInForce.FOK)
+ENDS = (TimeInForce.GTD, TimeInForce.DAY)
 prices = st.lists(st.tuples(st.integers(-12, 12), st.integers(0, 6)), min_size=1, max_size=25)
 
 
@@ -32,18 +36,31 @@ def scenarios(draw):
     count = draw(st.integers(0, 12))
     sent = []
     for number in range(count):
+        tif = draw(st.sampled_from(TimeInForce))
+        at = draw(st.integers(0, len(tape) - 1))
+        stops = tif not in IMMEDIATE and draw(st.booleans())
         order = VenueOrder(
             f"{draw(st.integers(0, 9_999))}-{number}",
             0,
             draw(st.sampled_from(Side)),
             draw(st.integers(1, 5)),
             BASE + draw(st.integers(-15, 20)),
-            draw(st.sampled_from(TimeInForce)),
+            tif,
+            stop_ticks=BASE + draw(st.integers(-12, 15)) if stops else 0,
+            expire_ns=draw(st.integers(at, len(tape) + 2)) * 1_000 + 1_500 if tif in ENDS else 0,
         )
-        at = draw(st.integers(0, len(tape) - 1))
         cancel = draw(st.none() | st.integers(at, len(tape) - 1))
-        sent.append(Sent(order, at, cancel))
+        replace = draw(st.none() | st.integers(at, len(tape) - 1))
+        sent.append(Sent(order, at, cancel, replace, draw(terms)))
     return tape, sent
+
+
+terms = st.builds(
+    Amendment,
+    quantity=st.just(0) | st.integers(1, 6),
+    limit_ticks=st.just(0) | st.integers(BASE - 15, BASE + 20),
+    stop_ticks=st.just(0) | st.integers(BASE - 12, BASE + 15),
+)
 
 
 def quote(index: int, tape):
@@ -61,6 +78,9 @@ def run(tape, sent: list[Sent]) -> tuple[list[OrderEvent], MatchingEngine]:
             if item.at == index:
                 events += venue.submit(item.order)
         for item in sent:
+            if item.replaced_at == index:
+                events += venue.replace(item.order.client_order_id, item.terms)
+        for item in sent:
             if item.canceled_at == index:
                 events += venue.cancel(item.order.client_order_id)
     return events, venue
@@ -69,32 +89,76 @@ def run(tape, sent: list[Sent]) -> tuple[list[OrderEvent], MatchingEngine]:
 def naive(tape, item: Sent) -> list[tuple]:
     """Follow one order along the tape: (kind, seq, quantity, price)."""
     order, drawn = item.order, fate(CONFIG.seed, item.order.client_order_id)
+    asked = [
+        (K.REJECT_REPLACE, item.replaced_at),
+        (K.REJECT_CANCEL, item.canceled_at),
+    ]
     if drawn.reject < CONFIG.reject_ratio:
-        story = [(K.REJECT, item.at + 1)]
-        return story + (
-            [(K.REJECT_CANCEL, item.canceled_at + 1)] if item.canceled_at is not None else []
-        )
-    story, left, done, parts = [(K.ACCEPT, item.at + 1)], order.quantity, False, 0
+        late = sorted((at, kind) for kind, at in asked if at is not None)
+        late.sort(key=lambda pair: (pair[0], pair[1] is K.REJECT_CANCEL))
+        return [(K.REJECT, item.at + 1), *((kind, at + 1) for at, kind in late)]
+    life = Life(order, drawn)
     for index in range(item.at, len(tape)):
+        life.seq = index + 1
         bid = BASE + tape[index][0]
-        ask = bid + tape[index][1]
-        price = ask if order.side is Side.BUY else bid
-        reached = order.limit_ticks >= ask if order.side is Side.BUY else order.limit_ticks <= bid
-        if not done and reached:
-            take = left
-            splits = drawn.partial < CONFIG.partial_ratio and order.time_in_force != "FOK"
-            if parts == 0 and splits and left > 1:
-                take = min(left - 1, 1 + int(drawn.part * (left - 1)))
-            story.append((K.FILL, index + 1, take, price))
-            left, parts = left - take, parts + 1
-            done = left == 0
-        elif not done and order.time_in_force is not TimeInForce.GTC:
-            story.append((K.CANCEL, index + 1))
-            done = True
+        market = (1_000 * (index + 1), bid, bid + tape[index][1])
+        life.quote(*market, first=index == item.at)
+        if item.replaced_at == index:
+            life.replace(item.terms, *market)
         if item.canceled_at == index:
-            story.append((K.REJECT_CANCEL if done else K.CANCEL, index + 1))
-            done = True
-    return story
+            life.end(K.REJECT_CANCEL if life.done else K.CANCEL)
+    return life.story
+
+
+class Life:
+    """One order, step by step."""
+
+    def __init__(self, order, drawn):
+        self.side, self.tif, self.drawn = order.side, order.time_in_force, drawn
+        self.limit, self.stop, self.ends = order.limit_ticks, order.stop_ticks, order.expire_ns
+        self.quantity, self.filled, self.parts = order.quantity, 0, 0
+        self.waits, self.done, self.story, self.seq = bool(self.stop), False, [], 0
+
+    def end(self, kind):
+        self.story.append((kind, self.seq))
+        self.done = True
+
+    def quote(self, ts, bid, ask, *, first):
+        if first:
+            self.story.append((K.ACCEPT, self.seq))
+        if self.done:
+            return
+        if self.ends and self.ends <= ts and not first:
+            self.end(K.EXPIRE)
+            return
+        self.match(bid, ask)
+
+    def match(self, bid, ask):
+        buys = self.side is Side.BUY
+        if self.waits:
+            self.waits = not (ask >= self.stop if buys else bid <= self.stop)
+        reached = self.limit >= ask if buys else self.limit <= bid
+        if self.waits or not reached:
+            if self.tif in IMMEDIATE:
+                self.end(K.CANCEL)
+            return
+        left = take = self.quantity - self.filled
+        splits = self.drawn.partial < CONFIG.partial_ratio and self.tif != "FOK"
+        if self.parts == 0 and splits and left > 1:
+            take = min(left - 1, 1 + int(self.drawn.part * (left - 1)))
+        self.story.append((K.FILL, self.seq, take, ask if buys else bid))
+        self.filled, self.parts = self.filled + take, self.parts + 1
+        self.done = self.filled == self.quantity
+
+    def replace(self, terms, ts, bid, ask):
+        quantity = terms.quantity or self.quantity
+        if self.done or self.tif in IMMEDIATE or quantity <= self.filled:
+            self.story.append((K.REJECT_REPLACE, self.seq))
+            return
+        self.quantity, self.limit = quantity, terms.limit_ticks or self.limit
+        self.stop = (terms.stop_ticks or self.stop) if self.stop else 0
+        self.story.append((K.REPLACE, self.seq))
+        self.match(bid, ask)
 
 
 def told(event: OrderEvent) -> tuple:
@@ -124,10 +188,11 @@ def test_nothing_overfills_and_positions_are_the_sum_of_executions(scenario):
     for item in sent:
         mine = [f for f in fills if f.client_order_id == item.order.client_order_id]
         entry = venue.status(item.order.client_order_id)
-        assert sum(f.quantity for f in mine) == entry.filled <= item.order.quantity
+        assert sum(f.quantity for f in mine) == entry.filled <= entry.order.quantity
         assert sum(f.quantity * f.price_ticks for f in mine) == entry.value
-        better = [item.order.side.sign * (item.order.limit_ticks - f.price_ticks) for f in mine]
-        assert all(gain >= 0 for gain in better)
+        if item.replaced_at is None:
+            sign, limit = item.order.side.sign, item.order.limit_ticks
+            assert all(sign * (limit - f.price_ticks) >= 0 for f in mine)
 
 
 @given(scenarios(), st.randoms(use_true_random=False))

@@ -13,7 +13,7 @@ from fix.codec import Message
 from fix.events import PeerReject, Role, SessionConfig
 from fix.session import FixSession
 from fix.store import SessionStore
-from fix.templates import OrderTemplate, template_for
+from fix.templates import OrderTemplate, fits_template, new_order, template_for
 from fix.transport import Backoff, Initiator, Link
 
 _KEPT = 8_192
@@ -166,10 +166,12 @@ class FixBroker:
     def send(self, order: Order) -> None:
         """Put a new order on the wire; see `trading.ports.Broker`."""
         link = self._up()
-        template = self._template(order)
-        body = template.body(
-            order.client_order_id, order.limit_ticks, order.created_ns, order.quote_seq
-        )
+        if fits_template(order):
+            body = self._template(order).body(
+                order.client_order_id, order.limit_ticks, order.created_ns, order.quote_seq
+            )
+        else:
+            body = new_order(order, self._instruments[order.instrument])
         seq = link.send(tags.NEW_ORDER, body)
         self._refusals[seq] = (order.client_order_id, OrderEventKind.REJECT)
 
@@ -181,6 +183,15 @@ class FixBroker:
         body = messages.build_cancel_request(order, instrument, cancel_id, now_ns)
         seq = self._up().send(tags.CANCEL_REQUEST, body)
         self._refusals[seq] = (order.client_order_id, OrderEventKind.REJECT_CANCEL)
+
+    def replace(self, order: Order) -> None:
+        """Ask the venue to change the order to its `pending` terms (35=G)."""
+        replace_id = self._new_id("G")
+        instrument = self._instruments[order.instrument]
+        now_ns = self._clock.now_ns()
+        body = messages.build_replace_request(order, instrument, replace_id, now_ns)
+        seq = self._up().send(tags.REPLACE_REQUEST, body)
+        self._refusals[seq] = (order.client_order_id, OrderEventKind.REJECT_REPLACE)
 
     def request_status(self, order: Order) -> None:
         """Ask what became of an order (35=H); the answer is an event."""
