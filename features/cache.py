@@ -199,10 +199,11 @@ class RowCache:
 
     async def fetch(self, key: str, spec: FeatureSpec, window: int = 1) -> FeatureRow | None:
         """Look into the second level; what is found goes to the first."""
-        started = perf_counter_ns()
+        asked, started = self.second.breaker.is_closed, perf_counter_ns()
         data = await self.second.get(key)
         row = None if data is None else decode_row(data, spec, window)
-        self.latencies.record(SECOND, perf_counter_ns() - started)
+        if asked:  # else it was not looked into, and took no time worth to be told
+            self.latencies.record(SECOND, perf_counter_ns() - started)
         if row is None:
             self.foreign += data is not None
             return None
