@@ -48,7 +48,18 @@ class TrialResult:
 
 
 def space_of(config: TrainingConfig) -> dict[str, BaseDistribution]:
-    """Ranges of what is searched; the number of trees only where early stopping does not set it."""
+    """Ranges of what is searched for the family that the settings name.
+
+    The number of trees only where early stopping does not set it; a network's window stays, since
+    the data set is made for it.
+    """
+    if config.family != "trees":
+        return {
+            "network_rate": FloatDistribution(2e-4, 2e-2, log=True),
+            "dropout": FloatDistribution(0.0, 0.5),
+            "weight_decay": FloatDistribution(1e-5, 1e-1, log=True),
+            "channels": IntDistribution(8, 64, step=8),
+        }
     space: dict[str, BaseDistribution] = {
         "depth": IntDistribution(2, 8),
         "learning_rate": FloatDistribution(0.01, 0.3, log=True),

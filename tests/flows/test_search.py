@@ -142,6 +142,11 @@ def test_the_space_holds_the_settings_and_refuses_strangers() -> None:
     assert "trees" in space_of(config)
     assert "trees" not in space_of(TrainingConfig())
     assert start_of(replace(config, learning_rate=0.9)) is None
+    for family in ("tcn", "gru", "mlp"):
+        network = replace(TrainingConfig(), family=family)
+        assert start_of(network) is not None
+        assert "depth" not in space_of(network)
+        assert with_parameters(network, start_of(network) or {}) == network
     with pytest.raises(BadInput, match="no setting 'leaves'"):
         with_parameters(config, {"leaves": 3})
 
