@@ -17,7 +17,7 @@ from models.inference.artifact import load_verified
 from models.manifest import model_name
 from registry.loading import RegisteredVersion, RegistryReader
 from serving.homes import homes_of
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 
 _END_OF_TIME = 1 << 62
 
@@ -60,7 +60,7 @@ def out_of_sample(config: Config, symbol: str) -> Report:
 
 
 def _tapes(config: Config, symbols: tuple[str, ...]) -> dict[str, QuoteColumns]:
-    store = TickStore(config.storage.ticks)
+    store = open_ticks(config.storage)
     tapes = {symbol: store.read(symbol) for symbol in symbols}
     absent = [symbol for symbol, columns in tapes.items() if not len(columns)]
     if absent:

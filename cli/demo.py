@@ -37,7 +37,7 @@ from models.manifest import Manifest
 from models.manifest import read as read_manifest
 from registry.loading import RegisteredVersion, RegistryReader
 from serving.homes import homes_of
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 
 DEFAULT_SYMBOL = "EURUSD"
 TAPE_SECS = 30.0
@@ -128,7 +128,7 @@ def _report(console: Console, config: Config, symbol: str) -> bool:
 
 def _paced(console: Console, config: Config, symbol: str) -> Config:
     """Let the tape take about half a minute, however many quotes were held out."""
-    held_out = len(TickStore(config.storage.ticks).read(symbol, holdout_start(config, symbol)))
+    held_out = len(open_ticks(config.storage).read(symbol, holdout_start(config, symbol)))
     quotes = min(held_out, MOST_QUOTES)
     rate = max(20.0, quotes / TAPE_SECS)
     console.print(f"   tape: the first {quotes:,} of {held_out:,} held-out quotes, {rate:,.0f}/s")

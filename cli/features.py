@@ -21,7 +21,7 @@ from features.spec import FeatureSpec, spec_named
 from market.loaders.load import load
 from market.simulator import simulate
 from models.dataset import spec_for
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 
 _SIMULATED_DAYS = 10.0
 
@@ -90,7 +90,7 @@ def _tapes(config: Config, symbols: list[str], data: Path | None) -> _Tapes:
             for symbol in symbols
         }
         return _Tapes(loaded, str(data), ColumnsStore(loaded))
-    store = TickStore(config.storage.ticks)
+    store = open_ticks(config.storage)
     chosen = symbols or list(store.symbols())
     if not chosen:
         names = config.training.peers

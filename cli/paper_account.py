@@ -8,7 +8,7 @@ from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS
 from flows.held_out import tape_starts
 from serving.homes import homes_of
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 from venue.server import LOG_FILE, read_status
 from venue.store import Opened, VenueLog
 from venue.tape import read_parts
@@ -57,7 +57,7 @@ def _why_anew(config: Config, folder: Path, symbols: tuple[str, ...]) -> str:
     log = VenueLog(folder / LOG_FILE)
     log.close()
     try:
-        tape = read_parts(TickStore(config.storage.ticks), DEFAULT_INSTRUMENTS, status.parts)
+        tape = read_parts(open_ticks(config.storage), DEFAULT_INSTRUMENTS, status.parts)
     except BadInput:
         return "the tape is not stored any more"
     venue = config.venue

@@ -11,7 +11,7 @@ from models.reproduce import Reproduction, reproduce
 from registry.lineage import code_revision
 from registry.loading import RegistryReader
 from serving.homes import homes_of
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 
 
 def run_reproduce(symbol: str, version: str, *, any_code: bool) -> int:
@@ -45,7 +45,7 @@ def reproduce_version(config: Config, symbol: str, version: str, *, any_code: bo
     model = load_verified(folder, registered.manifest_sha256)
     return reproduce(
         model.manifest,
-        TickStore(config.storage.ticks),
+        open_ticks(config.storage),
         DEFAULT_INSTRUMENTS.by_symbol(symbol),
         code_revision(),
         any_code=any_code,

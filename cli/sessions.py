@@ -1,6 +1,7 @@
 """Recorded sessions: what they came to, and whether a replay comes to the same."""
 
 import re
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,8 +20,7 @@ from core.types import Decision
 from models.inference.artifact import LoadedModel, load_verified
 from models.manifest import FILE_NAME, file_entry
 from serving.homes import Homes, homes_of
-from storage.parquet import TickStore
-from storage.sqlite import Ledger
+from storage.adapters import open_ledger, open_ticks
 from trading.events import QuoteIn
 from trading.ids import decision_number
 from trading.journal_reader import read_journal
@@ -74,7 +74,7 @@ def replay_session(config: Config, path: Path) -> Replayed:
         (event.quote for event in reader.events() if isinstance(event, QuoteIn)),
     )
     instruments = InstrumentTable(header.instruments)
-    store = TickStore(config.storage.ticks)
+    store = open_ticks(config.storage)
     status = _status(homes)
     tape = read_parts(store, instruments, status.parts).columns
     parts = StoredParts(instruments, store, lambda name, version: _model(homes, name, version))
@@ -127,7 +127,7 @@ def _decisions(
 ) -> list[Decision]:
     """Decisions of the session from the ledger, in the order they were taken."""
     end = following.decision_base if following is not None else _EVERY_DECISION << 20
-    with Ledger(config.storage.ledger) as ledger:
+    with closing(open_ledger(config.storage)) as ledger:
         stored = ledger.decisions(limit=_EVERY_DECISION)
     account = config.trading.account
     counted = ((decision_number(row.decision_id, account), row) for row in stored)

@@ -81,9 +81,9 @@ def start_learning(supervisor: Supervisor, config: Config, *, schedules: bool) -
 
 def taped_symbols(config: Config) -> tuple[str, ...]:
     """Symbols with stored quotes."""
-    from storage.parquet import TickStore
+    from storage.adapters import open_ticks
 
-    return TickStore(config.storage.ticks).symbols()
+    return open_ticks(config.storage).symbols()
 
 
 def urls(config: Config) -> list[tuple[str, str]]:

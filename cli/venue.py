@@ -8,7 +8,7 @@ from core.settings import load_config
 from flows.held_out import tape_starts
 from serving.homes import homes_of
 from serving.logs import set_up_logging
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 from venue.process import run_venue as run
 from venue.server import VenueStatus, read_status
 
@@ -24,7 +24,7 @@ def run_venue(symbols: Sequence[str], quotes: int) -> None:
     set_up_logging()
     config = load_config()
     folder = homes_of(config).venue
-    chosen = tuple(symbols) or TickStore(config.storage.ticks).symbols()
+    chosen = tuple(symbols) or open_ticks(config.storage).symbols()
     if not chosen:
         raise BadInput("there are no stored quotes to play; `tickpath ingest` brings some")
     begun = read_status(folder)

@@ -16,10 +16,26 @@ _STRICT = {"extra": "forbid"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageConfig:
-    """Where things are kept; `home` holds every file the platform writes."""
+    """Where things are kept; `home` holds every file the platform writes.
+
+    Ticks are kept as Parquet files or on a ClickHouse server, the ledger in SQLite or on
+    PostgreSQL; `tickpath store copy` brings what is there from one to the other. `query_threads`
+    and `query_bytes` bound each query of ClickHouse. What a server does not take waits on the disk,
+    at most `spill_bytes` of it.
+    """
 
     __pydantic_config__ = _STRICT
     home: Path = Path("var")
+    tick_store: Literal["parquet", "clickhouse"] = "parquet"
+    ledger_store: Literal["sqlite", "postgres"] = "sqlite"
+    clickhouse_url: str = "clickhouse://127.0.0.1:9000/default"
+    postgres_url: str = "postgresql://tickpath@127.0.0.1:5432/tickpath"
+    timeout_secs: float = 5.0
+    query_threads: int = 2
+    query_bytes: int = 2_000_000_000
+    pool_min: int = 10
+    pool_max: int = 50
+    spill_bytes: int = 4_000_000_000
 
     @property
     def ticks(self) -> Path:
@@ -30,6 +46,11 @@ class StorageConfig:
     def ledger(self) -> Path:
         """SQLite ledger file."""
         return self.home / "ledger.sqlite"
+
+    @property
+    def spill(self) -> Path:
+        """Rows that wait for a store."""
+        return self.home / "spill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

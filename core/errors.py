@@ -12,6 +12,7 @@
     │   ├── NotFound            no such order, model, version (HTTP 404)
     │   ├── Conflict            same idempotency key with another body, busy (HTTP 409)
     │   └── Unavailable         a dependency does not answer (HTTP 503)
+    │       └── SpillDamaged    rows kept on the disk for a store do not verify
     └── FatalError              a promise is broken: trading halts, the process may have to stop
         ├── JournalError        the journal cannot be trusted or written
         │   ├── JournalLocked   another process owns it
@@ -75,6 +76,10 @@ class Conflict(RecoverableError):
 
 class Unavailable(RecoverableError):
     """A dependency does not answer."""
+
+
+class SpillDamaged(Unavailable):
+    """A batch that was kept on the disk for a store, and does not verify any more."""
 
 
 class FatalError(AppError):

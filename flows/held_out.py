@@ -8,7 +8,8 @@ from core.errors import AppError, BadInput
 from models.dataset import holdout_start
 from models.manifest import model_name, read
 from registry.loading import RegistryReader, local_copies
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
+from storage.ports import Ticks
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,11 @@ def tape_starts(config: Config, symbols: Iterable[str]) -> dict[str, int]:
         When a symbol has no stored quotes.
     """
     reader = RegistryReader(config.mlflow, local_copies(config.storage))
-    store = TickStore(config.storage.ticks)
+    store = open_ticks(config.storage)
     return {symbol: _start(config, reader, store, symbol) for symbol in symbols}
 
 
-def _start(config: Config, reader: RegistryReader, store: TickStore, symbol: str) -> int:
+def _start(config: Config, reader: RegistryReader, store: Ticks, symbol: str) -> int:
     try:
         version = reader.resolve_serving(model_name(symbol))
         return read(reader.fetch(version)).holdout_start_ns

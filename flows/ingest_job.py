@@ -13,7 +13,7 @@ from flows.sources import SIMULATOR, Sources
 from market.loaders.load import load
 from market.loaders.report import BadRow
 from market.simulator import simulate
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 
 # Eight weeks. The simulator's hidden drift lasts an hour and a half on average, so two weeks hold
 # only some 160 spells of it: too few to tell skill from luck out of sample.
@@ -88,7 +88,7 @@ def ingest(
     sources = Sources(config.storage.ticks)
     chosen = sources.resolve(symbol, source, replace=replace)
     read = _read(chosen, instrument, config)
-    store = TickStore(config.storage.ticks)
+    store = open_ticks(config.storage)
     if sources.all().get(symbol) not in (None, chosen):
         store.clear(symbol)
     sources.remember(symbol, chosen)

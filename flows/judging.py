@@ -16,7 +16,7 @@ from models.evaluation import Policy, signals, trades_of
 from models.inference.artifact import LoadedModel
 from models.manifest import Manifest
 from models.stored import stored_dataset
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 from trading.decision import decide
 
 _TAPE_QUOTES = 50_000
@@ -65,7 +65,7 @@ def _skill(made: Manifest) -> Figures:
 
 def _tape(config: Config, made: Manifest, pip: float) -> Figures:
     """Parity and leaks on the newest quotes that were trained on; nothing compared is nothing."""
-    store, until = TickStore(config.storage.ticks), made.holdout_start_ns
+    store, until = open_ticks(config.storage), made.holdout_start_ns
     columns = store.read(made.symbol, end_ns=until)
     newest = columns[slice(max(0, len(columns) - _TAPE_QUOTES), None)]
     spec = spec_named(made.spec_name)
@@ -96,7 +96,7 @@ def _held_out(
 def _rows_from(config: Config, instrument: Instrument, model: LoadedModel, start: int) -> Dataset:
     made = model.manifest
     dataset = stored_dataset(
-        TickStore(config.storage.ticks),
+        open_ticks(config.storage),
         instrument,
         config.training,
         config.costs,

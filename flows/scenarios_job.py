@@ -1,6 +1,7 @@
 """Judge the usual order shapes ahead of time; what flow and command line both call."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 
 from core.clock import Clock, SystemClock
@@ -9,8 +10,7 @@ from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
 from core.types import Side
 from fix.templates import template_for
 from flows.held_out import tape_starts
-from storage.parquet import TickStore
-from storage.sqlite import Ledger
+from storage.adapters import open_ledger, open_ticks
 from trading.scenarios import Reference, Scenario, compute
 
 VOLUMES = tuple(Decimal(lots) for lots in ("0.01", "0.10", "0.50", "1", "2", "5"))
@@ -40,7 +40,7 @@ def scenarios(
         _template,
     )
     created_ns = (clock or SystemClock()).now_ns()
-    with Ledger(config.storage.ledger) as ledger:
+    with closing(open_ledger(config.storage)) as ledger:
         rows = (_row(scenario, created_ns) for scenario in found)
         ledger.replace_scenarios(rows, account=account)
     return found
@@ -48,7 +48,7 @@ def scenarios(
 
 def _references(config: Config, instruments: InstrumentTable) -> Iterator[Reference]:
     """First quote of each tape that the venue is going to play."""
-    store = TickStore(config.storage.ticks)
+    store = open_ticks(config.storage)
     symbols = [symbol for symbol in store.symbols() if symbol in instruments]
     for symbol, start_ns in tape_starts(config, symbols).items():
         terms = instruments.by_symbol(symbol)

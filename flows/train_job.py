@@ -26,7 +26,7 @@ from registry.loading import RegisteredVersion, RegistryReader, local_copies
 from registry.promotion import SOURCE_TAG
 from registry.registration import count_trials, find_version, register
 from registry.tracking import Run, connect, open_run
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 from trading.decision import decide
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def train(
         When MLflow does not answer.
     """
     instrument = instruments.by_symbol(symbol)
-    store = TickStore(config.storage.ticks)
+    store = open_ticks(config.storage)
     if symbol not in store.symbols():
         raise BadInput(f"there are no stored quotes of {symbol}; ingest some first")
     client = connect(config.mlflow)

@@ -27,7 +27,7 @@ from models.tuning import Claim, SharedStudy, Told, quiet
 from registry.lineage import code_revision
 from registry.search_log import SearchLog
 from registry.tracking import connect
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 from trading.decision import decide
 
 _WAIT_SECS = 0.2
@@ -120,7 +120,7 @@ def open_search(
         When MLflow does not answer.
     """
     instrument = instruments.by_symbol(symbol)
-    store = TickStore(config.storage.ticks)
+    store = open_ticks(config.storage)
     if symbol not in store.symbols():
         raise BadInput(f"there are no stored quotes of {symbol}; ingest some first")
     client = connect(config.mlflow)

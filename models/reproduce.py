@@ -17,7 +17,7 @@ from models.family import Learner
 from models.fitting import FittedModel, fit_calibrated
 from models.manifest import Manifest, file_entry
 from models.stored import stored_dataset, tapes_hash
-from storage.parquet import TickStore
+from storage.ports import Ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Reproduction:
 
 def reproduce(
     manifest: Manifest,
-    store: TickStore,
+    store: Ticks,
     instrument: Instrument,
     code_revision: str,
     *,
@@ -98,7 +98,7 @@ def _refuse_other_libraries(manifest: Manifest, learner: Learner) -> None:
 
 
 def _retrained(
-    manifest: Manifest, store: TickStore, instrument: Instrument, learner: Learner
+    manifest: Manifest, store: Ticks, instrument: Instrument, learner: Learner
 ) -> FittedModel:
     config = _settings(manifest)
     spec = spec_named(manifest.spec_name)

@@ -12,10 +12,10 @@ from features.peers import peers_of, stored_strength
 from features.spec import FeatureSpec, spec_named
 from features.strength import Strength
 from models.dataset import Dataset, build_dataset, spec_for
-from storage.parquet import TickStore
+from storage.ports import Ticks
 
 
-def snapshot(store: TickStore, symbol: str, config: TrainingConfig) -> str:
+def snapshot(store: Ticks, symbol: str, config: TrainingConfig) -> str:
     """Hash of all stored quotes that a training of the symbol reads, its peers' included."""
     return tapes_hash(store, symbol, peers_wished(config))
 
@@ -25,7 +25,7 @@ def peers_wished(config: TrainingConfig) -> tuple[str, ...]:
     return peers_of(spec_named(f"{config.features}-bar"), config.peers)
 
 
-def tapes_hash(store: TickStore, symbol: str, peers: tuple[str, ...]) -> str:
+def tapes_hash(store: Ticks, symbol: str, peers: tuple[str, ...]) -> str:
     """Hash of the symbol's stored quotes, and of those of its peers where it has any."""
     own = store.snapshot_hash(symbol)
     if not peers:
@@ -35,7 +35,7 @@ def tapes_hash(store: TickStore, symbol: str, peers: tuple[str, ...]) -> str:
 
 
 def stored_dataset(
-    store: TickStore,
+    store: Ticks,
     instrument: Instrument,
     config: TrainingConfig,
     costs: CostModel,

@@ -17,6 +17,8 @@ class Homes:
         Order journal, our FIX session store, the simulated venue's state.
     sessions : Path
         Recorded sessions of all accounts.
+    spill : Path
+        Rows of the ledger that wait for its store.
     models : Path
         Verified local copies of model versions.
     """
@@ -26,6 +28,7 @@ class Homes:
     venue: Path
     sessions: Path
     models: Path
+    spill: Path
 
 
 def homes_of(config: Config) -> Homes:
@@ -47,4 +50,5 @@ def homes_of(config: Config) -> Homes:
         venue=home / "venue" / account,
         sessions=home / "sessions",
         models=home / "models",
+        spill=config.storage.spill / account,
     )

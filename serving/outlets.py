@@ -1,33 +1,18 @@
 """Where the engine's outputs go: the stream's clients and, by a writer thread, the ledger."""
 
-from collections.abc import Callable, Sequence
-
 from core.clock import Clock
 from core.instruments import InstrumentTable
-from core.types import Decision, Fill, Order, OrderStatus
+from core.types import Decision, Order, OrderStatus
 from monitoring.latency import StageLatencies
 from serving.stream import Hub
 from serving.views import fill_view, order_view
 from storage.batch_writer import BatchWriter
-from storage.sqlite import Ledger
+from storage.ledger_rows import Recorded
 from trading.marks import Marks
 from trading.outputs import FillUpdate, OrderUpdate, Output
 
-Row = Decision | Order | Fill
 TICK_TO_ACK = "tick_to_ack"
 _MOST_WATCHED = 10_000
-
-
-def ledger_sink(ledger: Ledger) -> Callable[[Sequence[Row]], None]:
-    """Return a sink that stores a mixed batch, each kind in its table."""
-
-    def store(rows: Sequence[Row]) -> None:
-        ledger.record_decisions([row for row in rows if isinstance(row, Decision)])
-        newest = {row.client_order_id: row for row in rows if isinstance(row, Order)}
-        ledger.record_orders(newest.values())
-        ledger.record_fills([row for row in rows if isinstance(row, Fill)])
-
-    return store
 
 
 class Outlets:
@@ -47,7 +32,7 @@ class Outlets:
         self,
         instruments: InstrumentTable,
         hub: Hub,
-        writer: BatchWriter[Row],
+        writer: BatchWriter[Recorded],
         marks: Marks,
         clock: Clock,
     ) -> None:

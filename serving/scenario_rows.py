@@ -13,7 +13,7 @@ from core.errors import AppError
 from core.instruments import InstrumentTable
 from core.types import Side
 from fix.templates import OrderTemplate, template_for
-from storage.sqlite import Ledger
+from storage.ports import LedgerStore
 from trading.brokers.fix import FixBroker
 from trading.scenarios import Scenario, ScenarioTable
 from trading.sessions import week_of
@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 POLL_SECS = 5.0
 
 
-def read_scenarios(ledger: Ledger, account: str, instruments: InstrumentTable) -> list[Scenario]:
+def read_scenarios(
+    ledger: LedgerStore, account: str, instruments: InstrumentTable
+) -> list[Scenario]:
     """Read the account's scenarios; a row that does not fit is left out, never guessed at."""
     found = []
     for row in ledger.scenarios(account):
@@ -34,7 +36,9 @@ def read_scenarios(ledger: Ledger, account: str, instruments: InstrumentTable) -
     return found
 
 
-def scenario_table(ledger: Ledger, config: Config, instruments: InstrumentTable) -> ScenarioTable:
+def scenario_table(
+    ledger: LedgerStore, config: Config, instruments: InstrumentTable
+) -> ScenarioTable:
     """Build the engine's table from the ledger."""
     rows = read_scenarios(ledger, config.trading.account, instruments)
     return ScenarioTable(rows, config.risk, instruments)
@@ -58,7 +62,7 @@ def templates_of(table: ScenarioTable) -> list[OrderTemplate]:
 
 
 async def follow_scenarios(
-    ledger: Ledger,
+    ledger: LedgerStore,
     config: Config,
     instruments: InstrumentTable,
     table: ScenarioTable,

@@ -30,15 +30,20 @@ from serving.live import LiveLoop
 from serving.live_features import LiveFeatures
 from serving.model_watch import ModelWatch, Registry
 from serving.order_session import OrderSession
-from serving.outlets import Outlets, Row, ledger_sink
+from serving.outlets import Outlets
 from serving.recorder import Recorder
 from serving.rows import open_on_demand
 from serving.runtime import Runtime
 from serving.scenario_rows import follow_scenarios, scenario_table, templates_of
 from serving.stream import Hub
 from serving.tasks import BackgroundTasks
+from storage.adapters import open_ledger, open_ticks
 from storage.batch_writer import BatchWriter
-from storage.parquet import TickStore
+from storage.ledger_rows import Recorded
+from storage.ports import LedgerStore
+from storage.row_codec import decode_rows, encode_rows
+from storage.spill import SpillFolder
+from storage.spilling_sink import SpillingSink
 from storage.sqlite import Ledger
 from trading.brokers.fix import FixBroker, order_session
 from trading.engine import TradingEngine
@@ -108,8 +113,9 @@ class _Stores(NamedTuple):
 
     homes: Homes
     journal: FileJournal
-    ledger: Ledger
-    writer: BatchWriter[Row]
+    ledger: LedgerStore
+    promotions: Ledger
+    writer: BatchWriter[Recorded]
 
 
 class _Scoring(NamedTuple):
@@ -198,12 +204,18 @@ def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:
     trading = config.trading
     journal = FileJournal(homes.journal, strict=trading.strict_sync, stall_ms=trading.sync_stall_ms)
     stack.callback(journal.close)
-    ledger = Ledger(config.storage.ledger)
+    # Promotions are an authority of this machine; the rest of the ledger may be on a server.
+    promotions = Ledger(config.storage.ledger)
+    stack.callback(promotions.close)
+    ledger = open_ledger(config.storage)
     stack.callback(ledger.close)
-    writer: BatchWriter[Row] = BatchWriter(ledger_sink(ledger), alert=log.error, name="ledger")
+    spill = SpillFolder(homes.spill, encode_rows, decode_rows, config.storage.spill_bytes)
+    sink = SpillingSink(ledger.record, spill, alert=log.error, name="ledger spill")
+    stack.callback(sink.close)
+    writer: BatchWriter[Recorded] = BatchWriter(sink, alert=log.error, name="ledger")
     writer.start()
     stack.callback(writer.close)
-    return _Stores(homes, journal, ledger, writer)
+    return _Stores(homes, journal, ledger, promotions, writer)
 
 
 def _scoring(config: Config, instruments: InstrumentTable, live: LiveLoop) -> _Scoring:
@@ -212,7 +224,7 @@ def _scoring(config: Config, instruments: InstrumentTable, live: LiveLoop) -> _S
     admission = Admission(
         instruments,
         features,
-        TickStore(config.storage.ticks),
+        open_ticks(config.storage),
         live.inbox,
         config.market.ring_capacity,
         live.wake,
@@ -253,7 +265,10 @@ def _watch(
     config: Config, stores: _Stores, registry: Registry | None, models: Models
 ) -> ModelWatch:
     return ModelWatch(
-        registry or join(config, stores.ledger), stores.homes.models, _symbols(config), models.swap
+        registry or join(config, stores.promotions),
+        stores.homes.models,
+        _symbols(config),
+        models.swap,
     )
 
 

@@ -98,12 +98,12 @@ class LedgerBase(ABC):
             f" ORDER BY created_ns DESC, client_order_id DESC LIMIT {int(limit)}",
             *_given(account),
         )
-        return msgspec.convert(rows, list[Order])
+        return [_order(row) for row in rows]
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the order with this id."""
         rows = self._fetch("SELECT * FROM orders WHERE client_order_id = ?1", client_order_id)
-        return msgspec.convert(rows[0], Order) if rows else None
+        return _order(rows[0]) if rows else None
 
     def fills(self, *, client_order_id: str | None = None) -> list[Fill]:
         """Return fills in time order, of one order when given."""
@@ -167,6 +167,15 @@ class LedgerBase(ABC):
     def _recent(self, since_ns: int) -> str:
         """Return a condition that holds for all rows from `since_ns` on, or nothing."""
         return ""
+
+
+def _order(row: Row) -> Order:
+    asked = {name: _decoded(row[name]) for name in ("pending", "asked")}
+    return msgspec.convert(row | {"reduce_only": bool(row["reduce_only"])} | asked, Order)
+
+
+def _decoded(text: object) -> object:
+    return None if text is None else msgspec.json.decode(str(text))
 
 
 def _where(column: str, value: object) -> str:

@@ -146,7 +146,7 @@ def by_table(records: Iterable[Recorded]) -> dict[str, tuple[Table, list[Row]]]:
 
 
 def plain(record: Record) -> Row:
-    """Values of a row as the stores take them: enums by value, mappings as JSON.
+    """Values of a row as the stores take them: enums by value, what has parts as JSON.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def plain(record: Record) -> Row:
 def _storable(value: object) -> object:
     if isinstance(value, Enum):
         value = value.value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | msgspec.Struct):
         value = msgspec.json.encode(value).decode()
     if isinstance(value, str):
         if "\0" in value:

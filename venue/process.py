@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.config import Config
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
-from storage.parquet import TickStore
+from storage.adapters import open_ticks
 from venue.server import VenueServer, VenueStatus
 from venue.tape import Tape, load_tape
 
@@ -56,7 +56,7 @@ def run_venue(
     Unavailable
         When the port is taken, or the folder cannot be written.
     """
-    store = TickStore(config.storage.ticks)
+    store = open_ticks(config.storage)
     tape = load_tape(store, instruments, symbols, start_ns, end_ns, limit)
     home = folder or config.storage.home / "venue"
     factory = asyncio.new_event_loop if uvloop is None else uvloop.new_event_loop

@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import BadInput
 from core.types import (
+    Amendment,
     Decision,
     Direction,
     Fill,
@@ -80,6 +81,17 @@ def test_rows_of_all_kinds_come_back_as_they_went_in(ledger: LedgerStore) -> Non
     assert ledger.audit() == [entry]
     assert ledger.positions("PAPER") == [position]
     assert ledger.quotes("EURUSD", 0, 2**62, 10) == [quote]
+
+
+def test_every_term_of_an_order_comes_back(ledger: LedgerStore) -> None:
+    terms = order(
+        1, type=OrderType.STOP_LIMIT, time_in_force=TimeInForce.GTD, stop_ticks=5, expire_ns=2**60,
+        reduce_only=True, take_ticks=6, loss_ticks=7, group="G'1", pending=Amendment(3, 4),
+        asked=Amendment(limit_ticks=9),
+    )  # fmt: skip
+    ledger.record([terms, order(2)])
+    assert ledger.order("O1") == terms
+    assert ledger.orders() == [order(2), terms]
 
 
 def test_what_stands_is_replaced_and_what_happened_stays(ledger: LedgerStore) -> None:

@@ -1,0 +1,16 @@
+-- Stop, timed, reduce-only and bracket orders; terms asked for are JSON.
+ALTER TABLE orders ADD COLUMN stop_ticks INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE orders ADD COLUMN expire_ns INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE orders ADD COLUMN reduce_only INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE orders ADD COLUMN take_ticks INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE orders ADD COLUMN loss_ticks INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE orders ADD COLUMN "group" TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE orders ADD COLUMN pending TEXT;
+
+ALTER TABLE orders ADD COLUMN asked TEXT;
