@@ -54,6 +54,7 @@ def figures(walks: Walks) -> dict[str, object]:
             "during_p99_us": percentile(during, 99),
             "rise_of_p99_us": round(percentile(during, 99) - percentile(calm, 99), 1),
             "rise_of_p99_median_of_rounds_us": round(float(np.median(rises)), 1),
+            "rises_of_p99_by_round_us": [round(float(rise), 1) for rise in rises],
             "bar": "rise < 1000 us",
             "samples": sum(map(len, calm)) + sum(map(len, during)),
         }
