@@ -10,6 +10,7 @@ from serving.model_watch import ModelWatch
 from serving.on_demand import OnDemand
 from serving.order_session import OrderSession
 from serving.outlets import Outlets
+from serving.projection import Projection
 from serving.recorder import Recorder
 from serving.stream import Hub
 from serving.tasks import BackgroundTasks
@@ -32,6 +33,7 @@ class Measures(NamedTuple):
     recorder: Recorder
     tasks: BackgroundTasks
     on_demand: OnDemand
+    copy: Projection
 
     def counters(self) -> dict[str, float]:
         """Totals since the start, by name."""
@@ -71,6 +73,7 @@ class Measures(NamedTuple):
         yield "fills", self.outlets.fills
         yield "fills_inferred", self.session.inferred_fills
         yield "order_session_losses", self.session.losses
+        yield "reconciliation_polls", self.session.polls
         scenarios = self.engine.desk.pipeline.scenarios
         if scenarios is not None:
             yield "scenario_hits", scenarios.counts.hits
@@ -102,7 +105,11 @@ class Measures(NamedTuple):
         yield "events", self.live.events
         yield "event_failures", self.live.failures
         yield "task_failures", len(self.tasks.dead)
+        yield "journal_records_in_ledger", self.copy.records
+        yield "journal_records_parked", self.copy.parked
+        yield "journal_copy_failures", self.copy.failures
         yield "ledger_rows_dropped", self.outlets.dropped
+        yield "ledger_rows_parked", self.outlets.parked
         yield "ledger_write_failures", self.outlets.write_failures
         yield "recording_events_lost", self.recorder.lost
         yield "stream_messages_dropped", self.hub.dropped

@@ -73,6 +73,11 @@ class OrderSession:
         return "" if self._reconciliation is None else self._reconciliation.state.value
 
     @property
+    def polls(self) -> int:
+        """Comparisons with the venue while ready that found no difference."""
+        return 0 if self._reconciliation is None else self._reconciliation.polls
+
+    @property
     def feed(self) -> FixFeed | None:
         """Source of market data."""
         return self._feed

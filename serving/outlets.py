@@ -1,4 +1,9 @@
-"""Where the engine's outputs go: the stream's clients and, by a writer thread, the ledger."""
+"""Where the engine's outputs go: the stream's clients and, for decisions, the ledger.
+
+Orders and fills reach the ledger by the journal, see `serving.projection`.
+"""
+
+import logging
 
 from core.clock import Clock
 from core.instruments import InstrumentTable
@@ -13,6 +18,13 @@ from trading.outputs import FillUpdate, OrderUpdate, Output
 
 TICK_TO_ACK = "tick_to_ack"
 _MOST_WATCHED = 10_000
+
+log = logging.getLogger(__name__)
+
+
+def tell_parked(row: Recorded, error: Exception) -> None:
+    """Keep a row that the ledger refuses in the log, whole."""
+    log.error("not in the ledger: %s: %r", error, row)
 
 
 class Outlets:
@@ -53,6 +65,11 @@ class Outlets:
         return self._writer.dropped
 
     @property
+    def parked(self) -> int:
+        """Rows that the ledger refuses."""
+        return self._writer.parked
+
+    @property
     def write_failures(self) -> int:
         """Batches that the ledger did not take at the first try."""
         return self._writer.failures
@@ -67,14 +84,12 @@ class Outlets:
             self._hear_order(output)
         elif isinstance(output, FillUpdate):
             self.fills += 1
-            self._writer.put(output.fill)
             self._hub.publish("fill", fill_view(output.fill, self._instruments))
 
     def _hear_order(self, update: OrderUpdate) -> None:
         order = update.order
         self._time(order)
         self.denied += update.refused is not None
-        self._writer.put(order)
         if len(self._hub):
             self._hub.publish("order", order_view(order, self._instruments))
 

@@ -23,6 +23,7 @@ from serving.order_requests import amendment, submit_event
 from serving.order_session import OrderSession
 from serving.outlets import Outlets
 from serving.ports import OrderRequest, ReplaceRequest
+from serving.projection import Projection
 from serving.recorder import Recorder
 from serving.stream import Hub
 from serving.tasks import BackgroundTasks
@@ -65,6 +66,7 @@ class Runtime:
         recording: Path,
         recorder: Recorder,
         tasks: BackgroundTasks,
+        copy: Projection,
     ) -> None:
         self.config = config
         self.engine = engine
@@ -93,6 +95,7 @@ class Runtime:
             recorder,
             tasks,
             on_demand,
+            copy,
         )
         self._collector: CollectorRegistry = registry_of(
             PlatformCollector(

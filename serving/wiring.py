@@ -30,7 +30,8 @@ from serving.live import LiveLoop
 from serving.live_features import LiveFeatures
 from serving.model_watch import ModelWatch, Registry
 from serving.order_session import OrderSession
-from serving.outlets import Outlets
+from serving.outlets import Outlets, tell_parked
+from serving.projection import Projection
 from serving.recorder import Recorder
 from serving.rows import open_on_demand
 from serving.runtime import Runtime
@@ -116,6 +117,7 @@ class _Stores(NamedTuple):
     ledger: LedgerStore
     promotions: Ledger
     writer: BatchWriter[Recorded]
+    copy: Projection
 
 
 class _Scoring(NamedTuple):
@@ -166,10 +168,9 @@ async def open_runtime(
         stack.callback(recorder.close)
         tasks = BackgroundTasks(stack, live.halt)
         feed = FixFeed(config.fix, instruments, _symbols(config), clock, _backoff(config.fix))
-        account = engine.account
-        session.attach(broker, feed, Reconciliation(account.book, account.portfolio))
+        session.attach(broker, feed, Reconciliation(engine.account.book, engine.account.portfolio))
         hub = Hub(config.serving.stream_queue)
-        outlets = Outlets(instruments, hub, stores.writer, account.marks, clock)
+        outlets = Outlets(instruments, hub, stores.writer, engine.account.marks, clock)
         engine.subscribe(outlets.hear)
         watch = _watch(config, stores, registry, scoring.models)
         await watch.restore()
@@ -179,7 +180,7 @@ async def open_runtime(
         tasks.run("scenarios", follow)
         stack.push_async_callback(live.settle)
         running = _Running(live, session, watch, feed, broker, scoring.admission, recorder, care)
-        _start(stack, tasks, config, running)
+        _start(stack, tasks, config, stores.copy, running)
         yield Runtime(
             config=config,
             instruments=instruments,
@@ -196,6 +197,7 @@ async def open_runtime(
             recording=recorder.writer.path,
             recorder=recorder,
             tasks=tasks,
+            copy=stores.copy,
         )
 
 
@@ -212,10 +214,13 @@ def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:
     spill = SpillFolder(homes.spill, encode_rows, decode_rows, config.storage.spill_bytes)
     sink = SpillingSink(ledger.record, spill, alert=log.error, name="ledger spill")
     stack.callback(sink.close)
-    writer: BatchWriter[Recorded] = BatchWriter(sink, alert=log.error, name="ledger")
+    writer: BatchWriter[Recorded] = BatchWriter(
+        sink, alert=log.error, park=tell_parked, name="ledger"
+    )
     writer.start()
     stack.callback(writer.close)
-    return _Stores(homes, journal, ledger, promotions, writer)
+    copy = Projection(homes.journal, trading.account, ledger)
+    return _Stores(homes, journal, ledger, promotions, writer, copy)
 
 
 def _scoring(config: Config, instruments: InstrumentTable, live: LiveLoop) -> _Scoring:
@@ -362,7 +367,11 @@ class _Running(NamedTuple):
 
 
 def _start(
-    stack: AsyncExitStack, tasks: BackgroundTasks, config: Config, running: _Running
+    stack: AsyncExitStack,
+    tasks: BackgroundTasks,
+    config: Config,
+    copy: Projection,
+    running: _Running,
 ) -> None:
     """Start what runs beside the engine; it stops in the opposite order."""
     live, session, watch, feed, broker, admission, recorder, care = running
@@ -374,6 +383,7 @@ def _start(
 
     tasks.run("recording", flush())
     tasks.run("journal", care.run())
+    tasks.run("ledger", copy.run())
     tasks.run("timer", live.run_timer())
     tasks.run("models", watch.poll_forever(config.serving.poll_secs))
     tasks.run("reconciliation", session.ask_again())

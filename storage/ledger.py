@@ -13,7 +13,9 @@ from storage.ledger_rows import (
     AuditRow,
     LedgerQuote,
     LimitRow,
+    ParkedRow,
     PositionRow,
+    ProjectionRow,
     Record,
     Recorded,
     Row,
@@ -138,6 +140,18 @@ class LedgerBase(ABC):
             f"SELECT * FROM audit ORDER BY ts DESC, audit_id DESC LIMIT {int(limit)}"
         )
         return msgspec.convert(rows, list[AuditRow])
+
+    def projection(self, name: str) -> ProjectionRow | None:
+        """How far a log was copied; None for one that was not begun."""
+        rows = self._fetch("SELECT * FROM journal_copies WHERE projection = ?1", name)
+        return msgspec.convert(rows[0], ProjectionRow) if rows else None
+
+    def parked(self, name: str) -> list[ParkedRow]:
+        """Return the records of a log that were put aside, in its order."""
+        rows = self._fetch(
+            "SELECT * FROM parked_records WHERE projection = ?1 ORDER BY position", name
+        )
+        return msgspec.convert(rows, list[ParkedRow])
 
     def quotes(self, symbol: str, start_ns: int, end_ns: int, limit: int) -> list[LedgerQuote]:
         """Newest quotes of a symbol first, with ``start_ns <= ts < end_ns``."""

@@ -69,7 +69,39 @@ class LedgerQuote(msgspec.Struct, frozen=True):
     volume: float = 0.0
 
 
-Recorded = Decision | Order | Fill | PositionRow | AccountRow | LimitRow | AuditRow | LedgerQuote
+class ProjectionRow(msgspec.Struct, frozen=True):
+    """How far a log was copied into the ledger; stored together with what was copied.
+
+    `chain` is the hash chain of the log up to there, so that another log is known as one.
+    """
+
+    projection: str
+    records: int
+    position: int
+    chain: str
+
+
+class ParkedRow(msgspec.Struct, frozen=True):
+    """A record of a log that the ledger refuses, put aside so that it holds up nothing."""
+
+    projection: str
+    position: int
+    payload: str
+    error: str
+
+
+Recorded = (
+    Decision
+    | Order
+    | Fill
+    | PositionRow
+    | AccountRow
+    | LimitRow
+    | AuditRow
+    | LedgerQuote
+    | ProjectionRow
+    | ParkedRow
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +144,8 @@ TABLES: Mapping[type[msgspec.Struct], Table] = {
     LimitRow: _table("limits", LimitRow, "account", "name", replaces=True),
     AuditRow: _table("audit", AuditRow, "audit_id"),
     LedgerQuote: _table("market_data", LedgerQuote, "symbol", "ts", "sequence"),
+    ProjectionRow: _table("journal_copies", ProjectionRow, "projection", replaces=True),
+    ParkedRow: _table("parked_records", ParkedRow, "projection", "position"),
 }
 
 

@@ -14,7 +14,9 @@ from storage.ledger_rows import (
     AuditRow,
     LedgerQuote,
     LimitRow,
+    ParkedRow,
     PositionRow,
+    ProjectionRow,
     Record,
     Recorded,
     Row,
@@ -142,6 +144,14 @@ class LedgerStore(Protocol):
 
     def audit(self, *, limit: int = 1_000) -> list[AuditRow]:
         """Newest entries of the audit first."""
+        ...
+
+    def projection(self, name: str) -> ProjectionRow | None:
+        """How far a log was copied; None for one that was not begun."""
+        ...
+
+    def parked(self, name: str) -> list[ParkedRow]:
+        """Return the records of a log that were put aside, in its order."""
         ...
 
     def quotes(self, symbol: str, start_ns: int, end_ns: int, limit: int) -> list[LedgerQuote]:

@@ -1,17 +1,22 @@
 """Reading a journal that another process may be writing: for people, reports and the ledger."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from core import hash_chain
 from core.errors import JournalCorrupt
 from trading import segments
 from trading.journal_load import Loaded, Position, load
-from trading.segments import SegmentBroken
+from trading.segments import SegmentBroken, SegmentHeader
 from trading.snapshots import read_positions
 from trading.sync_mark import read_mark
 
 MARK_FILE = "journal.mark"
+_START = Position(0, 0, hash_chain.GENESIS)
+_PIECE = 1 << 18
 
 
 class JournalEntry(NamedTuple):
@@ -19,6 +24,103 @@ class JournalEntry(NamedTuple):
 
     position: Position
     payload: bytes
+
+
+class JournalTail:
+    """Follows a journal that is being written, piece by piece.
+
+    Parameters
+    ----------
+    folder : Path
+    after : Position or None
+        Place to go on from; from the beginning when the log has no such place.
+    """
+
+    def __init__(self, folder: Path, after: Position | None = None) -> None:
+        self._folder = folder
+        self._segment = 0
+        self._place = 0
+        self.position = _START
+        if after is not None and after != _START:
+            self._seek(after)
+
+    def read(self, most: int = 1_000) -> list[JournalEntry]:
+        """Return up to `most` of the records that were written since.
+
+        What does not verify at the very end is being written, or torn: it comes later, or never.
+
+        Raises
+        ------
+        core.errors.JournalCorrupt
+            When something that does not verify has records behind it.
+        """
+        found: list[JournalEntry] = []
+        while len(found) < most:
+            entries = self._read(most - len(found))
+            found += entries
+            if not entries and not self._go_on():
+                break
+        return found
+
+    def _read(self, most: int) -> list[JournalEntry]:
+        """Read on in the segment that we are in."""
+        if not self._segment:
+            return []
+        path = segments.segment_path(self._folder, self._segment)
+        with path.open("rb") as file:
+            file.seek(self._place)
+            data = file.read(_PIECE)
+            entries = self._decode(data, most)
+            if not entries and len(data) == _PIECE and any(data):
+                # One record that is longer than the piece.
+                entries = self._decode(data + file.read(hash_chain.MAX_PAYLOAD), most)
+        return entries
+
+    def _decode(self, data: bytes, most: int) -> list[JournalEntry]:
+        found: list[JournalEntry] = []
+        records, offset, chain = self.position
+        end = 0
+        with suppress(hash_chain.BrokenRecord):
+            for record in islice(hash_chain.decode(data, chain), most):
+                at = Position(records + len(found) + 1, offset + record.end, record.chain)
+                found.append(JournalEntry(at, record.payload))
+                end = record.end
+        if found:
+            self.position = found[-1].position
+            self._place += end
+        return found
+
+    def _go_on(self) -> bool:
+        """Turn to the next segment, if there is one."""
+        path = segments.segment_path(self._folder, self._segment + 1)
+        header = segments.read_header(path) if path.exists() else None
+        if header is None:
+            return False
+        if (header.records, header.offset, header.chain) != self.position:
+            raise JournalCorrupt(f"{path} does not follow on what was read before it")
+        self._segment, self._place = header.number, segments.HEADER_BYTES
+        return True
+
+    def _seek(self, after: Position) -> None:
+        for path in reversed(segments.find(self._folder)):
+            header = segments.read_header(path)
+            if header is None or header.offset > after.offset:
+                continue
+            if self._find(path, header, after):
+                return
+
+    def _find(self, path: Path, header: SegmentHeader, after: Position) -> bool:
+        count, offset, chain = header.records, header.offset, header.chain
+        with suppress(SegmentBroken):
+            for record in segments.scan(path.read_bytes(), header):
+                if offset >= after.offset:
+                    break
+                count, offset, chain = count + 1, record.end, record.chain
+        if (count, offset, chain) != after:
+            return False
+        self._segment, self.position = header.number, after
+        self._place = segments.HEADER_BYTES + offset - header.offset
+        return True
 
 
 class Verdict(NamedTuple):

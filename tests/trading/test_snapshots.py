@@ -10,7 +10,7 @@ from tests.trading.test_engine import session
 from trading.account_state import chunks
 from trading.journal import FileJournal
 from trading.journal_load import Position
-from trading.journal_reader import read_journal, verify
+from trading.journal_reader import JournalTail, read_journal, verify
 
 # Not kept over a restart, or only a part of it: what the market gives anew, and what has passed.
 PASSING = {
@@ -241,3 +241,49 @@ def test_reading_from_a_place_gives_what_lies_behind_it(traded):
         assert [entry.payload for entry in rest] == list(records[at + 1 :])
         assert [entry.position for entry in rest] == [e.position for e in entries[at + 1 :]]
     assert isinstance(entries[0].position, Position)
+
+
+@pytest.mark.parametrize("most", [1, 3, 1_000])
+def test_a_tail_follows_what_is_written_over_segments_and_goes_on_from_any_place(traded, most):
+    folder, _ = traded
+    journal = journal_of(folder)
+    tail, seen = JournalTail(folder), []
+    while entries := tail.read(most):
+        seen += entries
+    assert seen == list(read_journal(folder))
+    for number in range(100):
+        journal.append(b"record %d" % number)
+        seen += tail.read(most)
+    while entries := tail.read(most):
+        seen += entries
+    assert seen == list(read_journal(folder))
+    assert tail.read() == []
+    for at in (0, 5, len(seen) - 1):
+        again = JournalTail(folder, seen[at].position)
+        rest = []
+        while entries := again.read(most):
+            rest += entries
+        assert rest == seen[at + 1 :]
+    killed(journal)
+
+
+def test_a_tail_begins_anew_where_the_log_is_another_one(traded, tmp_path):
+    folder, records = traded
+    place = next(iter(read_journal(folder))).position
+    tail = JournalTail(folder, place._replace(chain=bytes(32)))
+    assert [entry.payload for entry in tail.read()] == list(records)
+    assert JournalTail(tmp_path / "none").read() == []
+
+
+def test_a_tail_waits_for_a_record_that_is_half_written(traded):
+    folder, records = traded
+    journal = journal_of(folder)
+    journal.append(b"the last")
+    path, place = journal.path, journal._place
+    killed(journal)
+    data = path.read_bytes()
+    path.write_bytes(data[: place - 3] + bytes(len(data) - place + 3))
+    tail = JournalTail(folder)
+    assert len(tail.read()) == len(records)
+    path.write_bytes(data)
+    assert [entry.payload for entry in tail.read()] == [b"the last"]
