@@ -108,7 +108,9 @@ class StoredParts:
         model = self._load_model(event.model, event.version)
         self.predictor.swap(event.instrument, model, event.version, event.approved)
         manifest = model.manifest
-        self.features.use(event.instrument, spec_named(manifest.spec_name), manifest.peers)
+        self.features.use(
+            event.instrument, spec_named(manifest.spec_name), manifest.peers, manifest.window
+        )
 
 
 class Replay:

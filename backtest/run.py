@@ -164,7 +164,9 @@ def run_backtest(
         if chosen is not None:
             pool.swap(instrument, chosen.model, chosen.version, chosen.approved)
             manifest = chosen.model.manifest
-            features.use(instrument, spec_named(manifest.spec_name), manifest.peers)
+            features.use(
+                instrument, spec_named(manifest.spec_name), manifest.peers, manifest.window
+            )
             before = rows.between(0, from_ns)
             features.rebuild(instrument, before, ColumnsStore(columns), from_ns)
     latency = int(config.venue.latency_ms * 1e6) if latency_ns is None else latency_ns

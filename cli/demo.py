@@ -25,7 +25,7 @@ from cli.backtest import (
 from cli.configured import load_config
 from cli.console import make_console, table
 from cli.demo_trade import Traded, trade_tape
-from cli.learn import artifacts_of, ingest_parameters, run_flow
+from cli.learn import SEARCH_SECS, artifacts_of, ingest_parameters, known_family, run_flow
 from cli.sessions import Replayed, newest_session, replay_session
 from cli.supervisor import Supervisor, free_port
 from cli.up import start_learning
@@ -45,9 +45,10 @@ MOST_QUOTES = 30_000
 DUPLICATE_WINDOW_MS = 0.1
 
 
-def run_demo(data: Path | None, symbol: str | None) -> int:
+def run_demo(data: Path | None, symbol: str | None, family: str | None = None) -> int:
     """Run the demo; the exit code is 0 when everything came true, the replay included."""
     started = time.monotonic()
+    family = known_family(family)
     symbol = symbol or DEFAULT_SYMBOL
     parameters = ingest_parameters(data, symbol, replace=True)
     config = demo_config(absolute(load_config()), symbol)
@@ -60,7 +61,7 @@ def run_demo(data: Path | None, symbol: str | None) -> int:
         with _step(console, "1 start MLflow, Prefect and a worker"):
             start_learning(supervisor, config, schedules=False)
         with _step(console, "2 ingest, train, promote, validate scenarios: flow runs on Prefect"):
-            _learn(console, config, symbol, parameters)
+            _learn(console, config, symbol, family, parameters)
         with _step(console, "3 the model on quotes it has not seen"):
             approved = _report(console, config, symbol)
         with _step(console, "4 live: venue, serving, quotes to fills"):
@@ -96,10 +97,11 @@ def demo_config(config: Config, symbol: str) -> Config:
 
 
 def _learn(
-    console: Console, config: Config, symbol: str, parameters: dict[str, str | bool]
+    console: Console, config: Config, symbol: str, family: str, parameters: dict[str, str | bool]
 ) -> None:
     run_flow(console, config, "ingest", parameters)
-    train = run_flow(console, config, "train", {"symbol": symbol})
+    settings = {"symbol": symbol, "family": family}
+    train = run_flow(console, config, "train", settings, SEARCH_SECS)
     for text in artifacts_of(config, train)[:1]:
         console.print(text, markup=False)
     run_flow(console, config, "promote", {"symbol": symbol, "version": ""})

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.console import make_console, table
-from core.config import Config
+from core.config import FAMILIES, Config
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.settings import load_config
@@ -16,7 +16,7 @@ from flows.client import PrefectApi, RunUpdate, run_deployment
 from flows.sources import SIMULATOR
 
 _LISTED = 10
-_SEARCH_SECS = 86_400.0
+SEARCH_SECS = 86_400.0
 
 
 def run_ingest(
@@ -42,10 +42,11 @@ def print_dropped(console: Console, rows: str) -> None:
     console.print(table("first dropped rows", columns, cells))
 
 
-def run_train(symbol: str) -> None:
+def run_train(symbol: str, family: str | None = None) -> None:
     """Run the flow ``train`` for one symbol and print its report."""
     console, config = make_console(), load_config()
-    run_id = run_flow(console, config, "train", {"symbol": known(symbol)})
+    parameters = {"symbol": known(symbol), "family": known_family(family)}
+    run_id = run_flow(console, config, "train", parameters, SEARCH_SECS)
     for text in artifacts_of(config, run_id):
         console.print(text, markup=False)
 
@@ -54,7 +55,7 @@ def run_tune(symbol: str, trials: int) -> None:
     """Run the flow ``tune`` for one symbol; print the trials, and the report of the training."""
     console, config = make_console(), load_config()
     parameters = {"symbol": known(symbol), "trials": trials}
-    run_id = run_flow(console, config, "tune", parameters, _SEARCH_SECS)
+    run_id = run_flow(console, config, "tune", parameters, SEARCH_SECS)
     for text in artifacts_of(config, run_id):
         console.print(text, markup=False)
 
@@ -70,6 +71,13 @@ def known_number(version: str) -> str:
     if not (version.isascii() and version.isdigit()):
         raise BadInput(f"a version is a number, not {version!r}")
     return version
+
+
+def known_family(family: str | None) -> str:
+    """Return `family` when there is such a family of models, empty for None; raises BadInput."""
+    if family is not None and family not in FAMILIES:
+        raise BadInput(f"--family is one of {', '.join(FAMILIES)}, not {family!r}")
+    return family or ""
 
 
 def known(symbol: str) -> str:

@@ -28,13 +28,22 @@ OptionalSymbol = Annotated[
     str | None, typer.Option("--symbol", help="Instrument; needed with --data.")
 ]
 
+FamilyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--family", help="Models to train: trees, tcn, gru or mlp; the setting when absent."
+    ),
+]
+
 
 @app.command()
-def demo(data: DataOption = None, symbol: OptionalSymbol = None) -> None:
+def demo(
+    data: DataOption = None, symbol: OptionalSymbol = None, family: FamilyOption = None
+) -> None:
     """Go the whole way once, from ticks to fills, and stop everything again."""
     from cli.demo import run_demo
 
-    raise typer.Exit(run_demo(data, symbol))
+    raise typer.Exit(run_demo(data, symbol, family))
 
 
 @app.command()
@@ -63,11 +72,11 @@ def ingest(
 
 
 @app.command()
-def train(symbol: SymbolOption = "EURUSD") -> None:
+def train(symbol: SymbolOption = "EURUSD", family: FamilyOption = None) -> None:
     """Train a model on stored ticks and register the version."""
     from cli.learn import run_train
 
-    run_train(symbol)
+    run_train(symbol, family)
 
 
 @app.command()

@@ -13,6 +13,9 @@ from core.costs import CostModel
 
 _STRICT = {"extra": "forbid"}
 
+Family = Literal["trees", "tcn", "gru", "mlp"]
+FAMILIES: tuple[Family, ...] = ("trees", "tcn", "gru", "mlp")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageConfig:
@@ -118,7 +121,7 @@ class TrainingConfig:
     """
 
     __pydantic_config__ = _STRICT
-    family: Literal["trees", "tcn", "gru", "mlp"] = "trees"
+    family: Family = "trees"
     objective: Literal["direction", "return"] = "direction"
     class_weight: Literal["none", "balanced"] = "none"
     cost_weight: Literal["none", "stake"] = "none"
@@ -285,7 +288,8 @@ class CacheConfig:
     `breaker_failures` in a row it is left alone for `breaker_open_ms`. Values of at least
     `compress_bytes` are compressed. `compute_ms` is the deadline of a computation, after which the
     last good row is given, marked stale. With "redis" each process tells its live rows to the
-    others every `share_ms`; 0 tells none.
+    others every `share_ms`; 0 tells none. Of networks `predictions` are kept for `prediction_secs`,
+    for requests that ask for the same row again.
     """
 
     __pydantic_config__ = _STRICT
@@ -304,6 +308,8 @@ class CacheConfig:
     compute_queue: int = 16
     history_quotes: int = 5_000
     share_ms: float = 250.0
+    predictions: int = 5_000
+    prediction_secs: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ class Prepared(NamedTuple):
 
     slot: kernel.Slot
     recent: F4
+    window: int
     late: int
     malformed: int
 
@@ -184,7 +185,7 @@ class FeatureEngine:
             slot.row[:] = rows.rows[-1]
         window = self.window(instrument)
         recent = rows.rows[rows.warm][-window:] if window > 1 else rows.rows[:0]
-        return Prepared(slot, recent.copy(), rows.late, rows.malformed)
+        return Prepared(slot, recent.copy(), window, rows.late, rows.malformed)
 
     def install(self, instrument: int, prepared: Prepared) -> None:
         """Go on from a state that `prepare` of this engine has built for the instrument."""

@@ -79,13 +79,17 @@ class FeatureSources:
         engine = self._serving[quote.instrument]
         return None if engine is None else engine.update(quote)
 
-    def use(self, instrument: int, spec: FeatureSpec, peers: tuple[str, ...] = ()) -> bool:
+    def use(
+        self, instrument: int, spec: FeatureSpec, peers: tuple[str, ...] = (), window: int = 1
+    ) -> bool:
         """Compute `spec` for `instrument`; True when it changed, so that a rebuild is due.
 
         Parameters
         ----------
         peers : tuple of str
             Symbols of the dollar's strength, for a spec that needs it.
+        window : int
+            Rows to give at a time; more than are kept need a rebuild, too.
 
         Raises
         ------
@@ -93,7 +97,8 @@ class FeatureSources:
             When such a spec comes without peers, or with some that have no side in dollars.
         """
         engine = self._engine_of(spec, peers if spec.needs_strength else ())
-        if self._serving[instrument] is engine:
+        longer = engine.keep(instrument, window)
+        if self._serving[instrument] is engine and not longer:
             return False
         engine.make_cold(instrument)
         self._serving[instrument] = engine
@@ -107,6 +112,11 @@ class FeatureSources:
     def engine(self, instrument: int) -> FeatureEngine | None:
         """Engine of the instrument, None while no model serves it."""
         return self._serving[instrument]
+
+    def window(self, instrument: int) -> int:
+        """Rows that the instrument is given at a time."""
+        engine = self._serving[instrument]
+        return 1 if engine is None else engine.window(instrument)
 
     def engines(self) -> Iterable[FeatureEngine]:
         """All engines in use."""
@@ -154,11 +164,14 @@ class FeatureSources:
         return Refill(engine, engine.prepare(instrument, columns, told), resumed)
 
     def install(self, instrument: int, refill: Refill) -> bool:
-        """Go on from what `prepare` has built; False when the instrument's engine is another."""
-        if refill.engine is not self._serving[instrument]:
+        """Go on from what `prepare` has built; False when it was for another engine or window."""
+        engine = self._serving[instrument]
+        if refill.engine is not engine:
             return False
-        if refill.engine is not None and refill.state is not None:
-            refill.engine.install(instrument, refill.state)
+        if engine is not None and refill.state is not None:
+            if refill.state.window != engine.window(instrument):
+                return False
+            engine.install(instrument, refill.state)
         for one in refill.resumed:
             one.crossed.meter = one.meter
             one.crossed.engine.retell_strength(one.told)

@@ -2,11 +2,12 @@
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from core.config import Config
+from core.config import FAMILIES, Config, Family
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument
 from features.parity import check_leaks, check_parity, with_strength
 from features.peers import stored_strength
@@ -16,6 +17,7 @@ from models.evaluation import Policy, signals, trades_of
 from models.inference.artifact import LoadedModel
 from models.manifest import Manifest
 from models.stored import stored_dataset
+from models.windows import batches
 from storage.adapters import open_ticks
 from trading.decision import decide
 
@@ -95,10 +97,12 @@ def _held_out(
 
 def _rows_from(config: Config, instrument: Instrument, model: LoadedModel, start: int) -> Dataset:
     made = model.manifest
+    # Its own family and window say what of each row it reads.
+    family: Family = next((name for name in FAMILIES if name == made.family), "trees")
     dataset = stored_dataset(
         open_ticks(config.storage),
         instrument,
-        config.training,
+        replace(config.training, family=family, window=made.window),
         config.costs,
         "",
         spec=spec_named(made.spec_name),
@@ -108,7 +112,11 @@ def _rows_from(config: Config, instrument: Instrument, model: LoadedModel, start
 
 
 def _inside(model: LoadedModel, dataset: Dataset) -> np.ndarray:
-    scores = [model.domain_score(row) for row in dataset.rows]
+    scores = [
+        model.domain_score(window if model.reads_windows else window[0])
+        for block in batches(dataset.inputs)
+        for window in block
+    ]
     return np.array(scores) <= model.domain_limit
 
 
@@ -118,16 +126,19 @@ def _net(config: Config, model: LoadedModel, dataset: Dataset) -> float:
         return math.nan
     move = np.full(len(dataset), model.manifest.expected_move_pips)
     policy = Policy(decide, config.costs, config.decision)
-    p = model.predict(dataset.rows)
+    p = np.concatenate([model.predict(block) for block in batches(dataset.inputs)])
     acted = signals(dataset, p, move, policy, _inside(model, dataset))
     return float(trades_of(dataset, acted).net_pips.sum())
 
 
 def canary_error(model: LoadedModel, folder: Path) -> float:
-    """Worst error in p over the canary rows, each scored alone as live rows are."""
+    """Worst error in p over the canary rows, each scored alone as live rows are.
+
+    In units of what the version's engine is allowed, which is more for networks than for trees.
+    """
     expected = np.load(folder / "canary_p.npy", allow_pickle=False)
     scored = [model.predict_row(row) for row in model.canary_rows]
-    return float(np.max(np.abs(np.array(scored) - expected)))
+    return float(np.max(np.abs(np.array(scored) - expected))) / model.tolerance
 
 
 def predict_p99_us(model: LoadedModel) -> float:

@@ -11,7 +11,7 @@ from flows.resources import (
     retry_if_unavailable,
     settings,
 )
-from flows.train_job import Trained
+from flows.train_job import Trained, with_family
 from flows.train_job import train as train_symbol
 
 
@@ -23,15 +23,20 @@ from flows.train_job import train as train_symbol
     retry_condition_fn=retry_if_unavailable,
     persist_result=False,
 )
-def fit_and_register(symbol: str) -> Trained:
+def fit_and_register(symbol: str, family: str = "") -> Trained:
     """Train one symbol's model and register it, unless nothing changed."""
     show = ProgressBar(f"train-{symbol.lower()}-progress")
-    return train_symbol(settings(), symbol, on_progress=show)
+    return train_symbol(with_family(settings(), family), symbol, on_progress=show)
 
 
 @flow(name="train", persist_result=False)
-def train(symbol: str = "") -> list[str]:
+def train(symbol: str = "", family: str = "") -> list[str]:
     """Train; without a symbol, every one that has quotes.
+
+    Parameters
+    ----------
+    family : str
+        ``trees``, ``tcn``, ``gru`` or ``mlp``; that of the settings when empty.
 
     Returns
     -------
@@ -39,7 +44,7 @@ def train(symbol: str = "") -> list[str]:
         ``<model>/<version>`` of each.
     """
     symbols = (symbol,) if symbol else known_symbols(settings())
-    made = [fit_and_register(name) for name in symbols]
+    made = [fit_and_register(name, family) for name in symbols]
     for result in made:
         publish(result)
     return [f"{result.version.model}/{result.version.version}" for result in made]

@@ -3,17 +3,18 @@
 import hashlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.columns import F8
-from core.config import Config, StorageConfig
+from core.config import FAMILIES, Config, StorageConfig
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
 from flows.figures import training_figures
 from flows.sources import Sources
 from models.card import fold_table, render
+from models.checkpoint import forget
 from models.dataset import Dataset
 from models.export import write_artifact
 from models.manifest import Manifest, model_name, read
@@ -132,6 +133,21 @@ def train(
         return _train_in(run, client, config, dataset, tags, on_progress, search)
 
 
+def with_family(config: Config, family: str) -> Config:
+    """Give settings with another family of models; the same ones when it is empty.
+
+    Raises
+    ------
+    BadInput
+        When there is no such family.
+    """
+    if not family:
+        return config
+    if family not in FAMILIES:
+        raise BadInput(f"there is no family {family!r} of models; known: {', '.join(FAMILIES)}")
+    return replace(config, training=replace(config.training, family=family))
+
+
 def _train_in(
     run: Run,
     client: "MlflowClient",
@@ -145,6 +161,7 @@ def _train_in(
     # The run that is open counts itself.
     trials = count_trials(client, config.mlflow.experiment, dataset.data_hash)
     trials += count_search_trials(searches(config.storage), "data_hash", dataset.data_hash)
+    checkpoints = config.storage.home / "training" / dataset.symbol
     result = fit(
         dataset,
         config.training,
@@ -155,6 +172,7 @@ def _train_in(
         on_progress=on_progress,
         trials=trials,
         tried=None if search is None else search.tried,
+        checkpoints=checkpoints,
     )
     name = "" if search is None else search.name
     with tempfile.TemporaryDirectory(prefix="tickpath-artifact-") as folder:
@@ -164,6 +182,7 @@ def _train_in(
         )
         _log(run, manifest, result, dataset)
         version = register(client, run, artifact, tags)
+    forget(checkpoints)
     return Trained(
         version=version,
         manifest=manifest,

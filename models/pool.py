@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from core.errors import ArtifactRefused
 from core.types import Prediction
 from models.inference.artifact import LoadedModel
+from models.prediction_cache import PredictionCache
 
 Row = NDArray[np.float32]
 
@@ -15,7 +16,16 @@ Row = NDArray[np.float32]
 class _Slot:
     """A model with everything a prediction repeats, so that one reference swaps all of it."""
 
-    __slots__ = ("approved", "fingerprint", "horizon_ns", "model", "move", "name", "version")
+    __slots__ = (
+        "approved",
+        "fingerprint",
+        "horizon_ns",
+        "label",
+        "model",
+        "move",
+        "name",
+        "version",
+    )
 
     def __init__(self, model: LoadedModel, version: str, approved: bool) -> None:
         manifest = model.manifest
@@ -23,9 +33,23 @@ class _Slot:
         self.version = version
         self.approved = approved
         self.name = manifest.model
+        self.label = f"{manifest.model}/{version}"
         self.fingerprint = manifest.spec_fingerprint
         self.horizon_ns = manifest.horizon_ns
         self.move = manifest.expected_move_pips
+
+    def prediction(self, p: float, row: Row) -> Prediction:
+        """Say what `p` of `row` means."""
+        return Prediction(
+            p,
+            self.name,
+            self.version,
+            self.fingerprint,
+            self.horizon_ns,
+            self.move,
+            self.approved,
+            self.model.domain_score(row) <= self.model.domain_limit,
+        )
 
 
 class ModelPool:
@@ -45,20 +69,26 @@ class ModelPool:
         self._slots: list[_Slot | None] = [None] * len(self._symbols)
 
     def predict(self, instrument: int, row: Row) -> Prediction | None:
-        """Score a row float32[n_features]; None when the instrument has no model."""
+        """Score a row float32[n_features]; None when the instrument has no model.
+
+        For a model that reads windows it is one, float32[window, n_features].
+        """
+        slot = self._slots[instrument]
+        return None if slot is None else slot.prediction(slot.model.predict_row(row), row)
+
+    def predict_again(self, instrument: int, row: Row, cache: PredictionCache) -> Prediction | None:
+        """`predict` for rows that are asked for more than once, such as requests for the live row.
+
+        Only what costs more than a look-up is kept: networks. The tick path has no use for it,
+        there each row is new.
+        """
         slot = self._slots[instrument]
         if slot is None:
             return None
-        return Prediction(
-            slot.model.predict_row(row),
-            slot.name,
-            slot.version,
-            slot.fingerprint,
-            slot.horizon_ns,
-            slot.move,
-            slot.approved,
-            slot.model.domain_score(row) <= slot.model.domain_limit,
-        )
+        if not slot.model.worth_keeping:
+            return slot.prediction(slot.model.predict_row(row), row)
+        p = cache.score(slot.label, slot.fingerprint, row, slot.model.predict_row)
+        return slot.prediction(p, row)
 
     def swap(self, instrument: int, model: LoadedModel, version: str, approved: bool) -> None:
         """Predict with this version from here on.
@@ -87,3 +117,21 @@ class ModelPool:
         """Return whether the instrument's model may be traded on."""
         slot = self._slots[instrument]
         return slot is not None and slot.approved
+
+
+class RequestedPredictions:
+    """A pool's predictions for callers that ask again and again; satisfies `Predictor`.
+
+    Parameters
+    ----------
+    pool : ModelPool
+    cache : PredictionCache
+    """
+
+    def __init__(self, pool: ModelPool, cache: PredictionCache) -> None:
+        self._pool = pool
+        self.cache = cache
+
+    def predict(self, instrument: int, row: Row) -> Prediction | None:
+        """Score a row or window, or find its score; None when the instrument has no model."""
+        return self._pool.predict_again(instrument, row, self.cache)

@@ -1,17 +1,23 @@
 """Predictions of rows that were scored a moment ago; for models that cost more than a look-up.
 
 The tick path does not use it: there each row is new, and the compiled trees take about as long as
-building the key.
+building the key. Requests for decisions by a network do: between two bars they ask for the same row
+again and again (`models.pool.RequestedPredictions`).
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 Row = NDArray[np.float32]
 Key = tuple[str, str, bytes]
+
+# Longer rows enter by their digest: 5,000 windows of 64 x 61 values would take 78 MB.
+_BARE = 256
+_DIGEST = 16
 
 
 class PredictionCache:
@@ -49,10 +55,10 @@ class PredictionCache:
         ----------
         version, fingerprint : str
             Name with version of the model, and fingerprint of the spec that the row is of.
-        row : float32[n]
+        row : float32[n] or float32[window, n]
             -0.0 and 0.0, and NaNs of other bits, are other rows.
         """
-        key = (version, fingerprint, row.tobytes())
+        key = (version, fingerprint, _bytes_of(row))
         now = self._now_ns()
         kept = self._kept.get(key)
         if kept is not None and now - kept[0] < self._ttl_ns:
@@ -66,3 +72,10 @@ class PredictionCache:
         if len(self._kept) > self._entries:
             self._kept.popitem(last=False)
         return p
+
+
+def _bytes_of(row: Row) -> bytes:
+    data = row.tobytes()
+    if len(data) <= _BARE:
+        return data
+    return blake2b(data, digest_size=_DIGEST).digest()

@@ -179,9 +179,10 @@ class Admission:
     async def _refill(self, first: Quote, group: int) -> None:
         instrument, before_ns = first.instrument, first.ts_event
         while True:
-            engine = self.features.engine(instrument)
+            engine, window = self.features.engine(instrument), self.features.window(instrument)
             found = await asyncio.to_thread(self._read_before, first)
-            if self.features.engine(instrument) is engine:
+            same_window = self.features.window(instrument) == window
+            if self.features.engine(instrument) is engine and same_window:
                 break  # or it was swapped while we read
         if self.features.group(instrument) != group:
             self._begin_anew(first, group)
@@ -220,7 +221,7 @@ class Admission:
         engine = self.features.engine(instrument)
         try:
             if engine is not None:
-                columns = self._stored(symbol, engine.spec, before_ns)
+                columns = self._stored(symbol, engine.spec, before_ns, engine.window(instrument))
         except Exception as error:  # noqa: BLE001 - a tape that cannot be read is no tape
             log.error("%s: stored tape cannot be read, warming up from nothing: %s", symbol, error)
         try:
@@ -230,8 +231,8 @@ class Admission:
             refill = self.features.prepare(instrument, columns, ColumnsStore({}), before_ns)
         return _Found(columns, refill)
 
-    def _stored(self, symbol: str, spec: FeatureSpec, before_ns: int) -> QuoteColumns:
-        stored = warmup_quotes(self._store, symbol, spec, before_ns)
+    def _stored(self, symbol: str, spec: FeatureSpec, before_ns: int, window: int) -> QuoteColumns:
+        stored = warmup_quotes(self._store, symbol, spec, before_ns, window)
         if follows(stored, before_ns, spec):
             return stored
         log.warning("%s: stored tape ends too early, warming up from nothing", symbol)

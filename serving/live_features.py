@@ -18,16 +18,16 @@ class LiveFeatures(FeatureSources):
 
 
 def warmup_quotes(
-    store: QuoteStore, symbol: str, spec: FeatureSpec, before_ns: int
+    store: QuoteStore, symbol: str, spec: FeatureSpec, before_ns: int, window: int = 1
 ) -> QuoteColumns:
-    """Read enough stored quotes before `before_ns` to be warm.
+    """Read enough stored quotes before `before_ns` to be warm, for `window` rows at a time.
 
     The spec's warm-up has the washing out of recursive seeds in it; one sample more is read, since
     the first and the last bar may be cut. The stretch read grows until it holds that many samples
     or all that is stored, since nights and week-ends leave holes that no fixed stretch of time
     would bridge.
     """
-    wanted = spec.warmup + 2
+    wanted = spec.warmup + window + 1
     look = max(_FIRST_LOOK_NS, wanted * spec.bar_ns if spec.cadence is Cadence.BAR else 0)
     kept = -1
     while True:

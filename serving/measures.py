@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from models.prediction_cache import PredictionCache
 from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.live import LiveLoop
@@ -34,6 +35,7 @@ class Measures(NamedTuple):
     tasks: BackgroundTasks
     on_demand: OnDemand
     copy: Projection
+    predictions: PredictionCache
 
     def counters(self) -> dict[str, float]:
         """Totals since the start, by name."""
@@ -67,6 +69,8 @@ class Measures(NamedTuple):
         for direction, count in self.outlets.decisions.items():
             yield f"decisions_{direction.lower()}", count
         yield "decision_requests", self.decider.answered
+        yield "predictions_found", self.predictions.hits
+        yield "predictions_made", self.predictions.misses
 
     def _orders(self) -> Pairs:
         yield "orders_denied", self.outlets.denied

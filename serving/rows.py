@@ -36,8 +36,8 @@ class Scoring(Protocol):
         ...
 
     @property
-    def pool(self) -> Predictor:
-        """Models that serve."""
+    def requested(self) -> Predictor:
+        """Models that serve, for requests."""
         ...
 
 
@@ -55,7 +55,7 @@ def open_on_demand(
         instruments=instruments,
         features=scoring.features,
         live=live,
-        predictor=scoring.pool,
+        predictor=scoring.requested,
         rows=open_rows(config.cache, clock, stack),
         clock=clock,
         costs=config.costs,

@@ -19,7 +19,8 @@ from fix.store import FileStore
 from fix.transport import Backoff
 from market.fix_feed import FixFeed
 from models.inference.artifact import LoadedModel
-from models.pool import ModelPool
+from models.pool import ModelPool, RequestedPredictions
+from models.prediction_cache import PredictionCache
 from registry.loading import RegisteredVersion
 from registry.opening import join
 from serving.admission import Admission
@@ -96,7 +97,7 @@ class Models:
         self._pool.swap(event.instrument, model, event.version, event.approved)
         manifest = model.manifest
         spec = spec_named(manifest.spec_name)
-        if self._features.use(event.instrument, spec, manifest.peers):
+        if self._features.use(event.instrument, spec, manifest.peers, manifest.window):
             self._admission.forget(event.instrument)
 
 
@@ -126,6 +127,7 @@ class _Scoring(NamedTuple):
     features: LiveFeatures
     admission: Admission
     pool: ModelPool
+    requested: RequestedPredictions
     models: Models
 
 
@@ -188,6 +190,7 @@ async def open_runtime(
             live=live,
             admission=scoring.admission,
             pool=scoring.pool,
+            requested=scoring.requested,
             watch=watch,
             session=session,
             decider=_decider(config, instruments, scoring, engine, clock),
@@ -237,7 +240,11 @@ def _scoring(config: Config, instruments: InstrumentTable, live: LiveLoop) -> _S
     )
     pool = ModelPool([row.symbol for row in instruments])
     models = Models(instruments, pool, features, admission, live, _symbols(config))
-    return _Scoring(features, admission, pool, models)
+    kept = PredictionCache(
+        time.monotonic_ns, config.cache.predictions, config.cache.prediction_secs
+    )
+    requested = RequestedPredictions(pool, kept)
+    return _Scoring(features, admission, pool, requested, models)
 
 
 def _engine(
@@ -287,7 +294,7 @@ def _decider(
     return LiveDecider(
         instruments=instruments,
         features=scoring.features,
-        predictor=scoring.pool,
+        predictor=scoring.requested,
         marks=engine.account.marks,
         admission=scoring.admission,
         clock=clock,

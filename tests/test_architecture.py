@@ -93,7 +93,16 @@ def test_hot_path_sees_no_driver_and_no_framework() -> None:
 
 def test_serving_imports_no_training_library() -> None:
     tops = {name.split(".")[0] for name in imported_after("import serving.app, serving.wiring")}
-    assert not tops & {"mlflow", "xgboost", "torch", "sklearn", "pandas", "prefect", "optuna"}
+    assert not tops & {
+        "mlflow",
+        "xgboost",
+        "torch",
+        "onnx",
+        "sklearn",
+        "pandas",
+        "prefect",
+        "optuna",
+    }
 
 
 def test_on_quote_has_no_await_try_or_logging() -> None:

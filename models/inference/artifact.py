@@ -89,6 +89,11 @@ class LoadedModel:
         """Whether one prediction reads several rows."""
         return self.manifest.window > 1
 
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether a prediction costs more than finding it again among those kept."""
+        return self.manifest.engine == ONNX
+
     def predict_row(self, row: F4) -> float:
         """Calibrated p of one row, or of one window of rows.
 

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from core.errors import BadInput
+from models.combinatorial import combinatorial_splits
 from models.validation import rows_needed, walk_forward
+
+MINUTE = 60 * 10**9
 
 
 def intervals(seed: int, n: int = 1_000) -> tuple[np.ndarray, np.ndarray]:
@@ -47,3 +50,17 @@ def test_rows_needed_is_enough_for_each_fold() -> None:
     n = rows_needed(4, 60)
     ts = np.arange(n)
     assert all(len(train) >= 99 for train, _ in walk_forward(ts, ts + 1, 4, 60))
+
+
+def test_windows_of_tested_rows_hold_no_label_that_was_learnt_from() -> None:
+    n, window, horizon = 1_000, 64, 15
+    ts = MINUTE * np.arange(n, dtype=np.int64)
+    end = ts + horizon * MINUTE
+    start = MINUTE * (np.arange(n, dtype=np.int64) - (window - 1))
+    for train, test in walk_forward(ts, end, 4, 0, start):
+        assert end[train].max() < start[test].min()
+        assert len(train) == test[0] - horizon - window + 1, "and no more is purged than that"
+    for split in combinatorial_splits(start, end, 6, 2):
+        for row in split.test[::50]:
+            overlaps = (start[split.train] <= end[row]) & (end[split.train] >= start[row])
+            assert not overlaps.any()
