@@ -1,10 +1,12 @@
 """The models in use, one per instrument, changed by setting one reference."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config import CacheConfig
 from core.errors import ArtifactRefused
 from core.types import Prediction
 from models.inference.artifact import LoadedModel
@@ -62,9 +64,18 @@ class ModelPool:
     ----------
     symbols : sequence of str
         Symbol of each instrument id.
+    kept : PredictionCache, optional
+        For requests.
+
+    Attributes
+    ----------
+    requested : RequestedPredictions
+        The same predictions for callers that ask again and again.
     """
 
-    def __init__(self, symbols: Sequence[str]) -> None:
+    def __init__(self, symbols: Sequence[str], kept: PredictionCache | None = None) -> None:
+        self.kept = PredictionCache(time.monotonic_ns) if kept is None else kept
+        self.requested = RequestedPredictions(self)
         self._symbols = tuple(symbols)
         self._slots: list[_Slot | None] = [None] * len(self._symbols)
 
@@ -76,7 +87,7 @@ class ModelPool:
         slot = self._slots[instrument]
         return None if slot is None else slot.prediction(slot.model.predict_row(row), row)
 
-    def predict_again(self, instrument: int, row: Row, cache: PredictionCache) -> Prediction | None:
+    def predict_again(self, instrument: int, row: Row) -> Prediction | None:
         """`predict` for rows that are asked for more than once, such as requests for the live row.
 
         Only what costs more than a look-up is kept: networks. The tick path has no use for it,
@@ -87,7 +98,7 @@ class ModelPool:
             return None
         if not slot.model.worth_keeping:
             return slot.prediction(slot.model.predict_row(row), row)
-        p = cache.score(slot.label, slot.fingerprint, row, slot.model.predict_row)
+        p = self.kept.score(slot.label, slot.fingerprint, row, slot.model.predict_row)
         return slot.prediction(p, row)
 
     def swap(self, instrument: int, model: LoadedModel, version: str, approved: bool) -> None:
@@ -120,18 +131,16 @@ class ModelPool:
 
 
 class RequestedPredictions:
-    """A pool's predictions for callers that ask again and again; satisfies `Predictor`.
+    """A pool's predictions for callers that ask again and again; satisfies `Predictor`."""
 
-    Parameters
-    ----------
-    pool : ModelPool
-    cache : PredictionCache
-    """
-
-    def __init__(self, pool: ModelPool, cache: PredictionCache) -> None:
+    def __init__(self, pool: ModelPool) -> None:
         self._pool = pool
-        self.cache = cache
 
     def predict(self, instrument: int, row: Row) -> Prediction | None:
         """Score a row or window, or find its score; None when the instrument has no model."""
-        return self._pool.predict_again(instrument, row, self.cache)
+        return self._pool.predict_again(instrument, row)
+
+
+def kept_predictions(config: CacheConfig) -> PredictionCache:
+    """Room for predictions as the settings say."""
+    return PredictionCache(time.monotonic_ns, config.predictions, config.prediction_secs)

@@ -10,7 +10,7 @@ from core.config import Config
 from core.errors import Conflict, NotFound, Unavailable
 from core.instruments import Instrument, InstrumentTable
 from core.types import Order, Refused, TradingState
-from models.pool import ModelPool, RequestedPredictions
+from models.pool import ModelPool
 from monitoring.latency import LatencySummary
 from serving.admission import Admission
 from serving.decider import LiveDecider
@@ -57,7 +57,6 @@ class Runtime:
         live: LiveLoop,
         admission: Admission,
         pool: ModelPool,
-        requested: RequestedPredictions,
         watch: ModelWatch,
         session: OrderSession,
         decider: LiveDecider,
@@ -97,7 +96,7 @@ class Runtime:
             tasks,
             on_demand,
             copy,
-            requested.cache,
+            pool.kept,
         )
         self._collector: CollectorRegistry = registry_of(
             PlatformCollector(

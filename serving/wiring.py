@@ -19,8 +19,7 @@ from fix.store import FileStore
 from fix.transport import Backoff
 from market.fix_feed import FixFeed
 from models.inference.artifact import LoadedModel
-from models.pool import ModelPool, RequestedPredictions
-from models.prediction_cache import PredictionCache
+from models.pool import ModelPool, kept_predictions
 from registry.loading import RegisteredVersion
 from registry.opening import join
 from serving.admission import Admission
@@ -51,6 +50,7 @@ from trading.brokers.fix import FixBroker, order_session
 from trading.engine import TradingEngine
 from trading.events import ModelSwapped
 from trading.journal import FileJournal
+from trading.ports import Predictor
 from trading.reconciliation import Reconciliation
 from trading.recording import SessionHeader, SessionWriter
 from trading.scenarios import ScenarioTable
@@ -127,7 +127,7 @@ class _Scoring(NamedTuple):
     features: LiveFeatures
     admission: Admission
     pool: ModelPool
-    requested: RequestedPredictions
+    requested: Predictor
     models: Models
 
 
@@ -190,7 +190,6 @@ async def open_runtime(
             live=live,
             admission=scoring.admission,
             pool=scoring.pool,
-            requested=scoring.requested,
             watch=watch,
             session=session,
             decider=_decider(config, instruments, scoring, engine, clock),
@@ -238,13 +237,9 @@ def _scoring(config: Config, instruments: InstrumentTable, live: LiveLoop) -> _S
         live.wake,
         live.tell,
     )
-    pool = ModelPool([row.symbol for row in instruments])
+    pool = ModelPool([row.symbol for row in instruments], kept_predictions(config.cache))
     models = Models(instruments, pool, features, admission, live, _symbols(config))
-    kept = PredictionCache(
-        time.monotonic_ns, config.cache.predictions, config.cache.prediction_secs
-    )
-    requested = RequestedPredictions(pool, kept)
-    return _Scoring(features, admission, pool, requested, models)
+    return _Scoring(features, admission, pool, pool.requested, models)
 
 
 def _engine(

@@ -26,7 +26,7 @@ from models.inference.network import OnnxNetwork
 from models.layers import FARTHEST, Network, Shape
 from models.network import NetworkModel, NetworkParams, margins_of, scaler_of
 from models.onnx_graph import OPSET, export
-from models.pool import ModelPool, RequestedPredictions
+from models.pool import ModelPool
 from models.prediction_cache import PredictionCache
 from models.weights import sample_weights
 from tests.models.sequences import NETWORK, WINDOW, ordered
@@ -451,22 +451,25 @@ def test_a_version_says_how_it_was_trained(made: Made) -> None:
 
 
 def test_requests_find_a_score_again_and_ticks_do_not_ask(made: Made) -> None:
-    pool, now = ModelPool(["EURUSD"]), [0]
+    now = [0]
+    kept = PredictionCache(lambda: now[0], 5_000, 30.0)
+    pool = ModelPool(["EURUSD"], kept)
     pool.swap(0, load_verified(made.folder, made.sha256), "3", approved=True)
-    requested = RequestedPredictions(pool, PredictionCache(lambda: now[0], 5_000, 30.0))
+    requested = pool.requested
     first, other = made.dataset.inputs[:2]
     expected = pool.predict(0, first)
+    assert len(kept) == 0
     assert requested.predict(0, first) == requested.predict(0, first.copy()) == expected
-    assert (requested.cache.hits, requested.cache.misses) == (1, 1)
+    assert (kept.hits, kept.misses) == (1, 1)
     assert requested.predict(0, other) == pool.predict(0, other)
     now[0] = 30 * 10**9
     assert requested.predict(0, first) == expected
-    assert (requested.cache.hits, requested.cache.misses) == (1, 3)
+    assert (kept.hits, kept.misses) == (1, 3)
     pool.swap(0, load_verified(made.folder, made.sha256), "4", approved=False)
     again = requested.predict(0, first)
     assert again is not None
     assert (again.model_version, again.approved) == ("4", False)
-    assert requested.cache.misses == 4, "another version is another key"
+    assert kept.misses == 4, "another version is another key"
 
 
 def test_serving_a_network_imports_no_training_library(made: Made) -> None:
