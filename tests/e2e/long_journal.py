@@ -34,6 +34,11 @@ LIMITS = RiskConfig(
     max_net_notional=Decimal(2_000_000), max_currency_notional=Decimal(2_000_000),
     max_open_orders=100, min_equity=Decimal(1_000), collar_pips=20.0,
     max_quote_age_ms=5_000.0, duplicate_window_ms=0.001,
+    max_instrument_notional=Decimal(2_000_000),
+    day_loss_reducing=Decimal(10**9), day_loss_halted=Decimal(10**9),
+    drawdown_reducing=Decimal(10**9), drawdown_halted=Decimal(10**9), max_orders_per_sec=1e6,
+    order_burst=10**6, max_cancels_per_sec=1e6, cancel_burst=10**6, max_executions=10**7,
+    executions_window_secs=60.0, max_decision_age_ms=60_000.0,
 )  # fmt: skip
 
 

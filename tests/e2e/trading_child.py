@@ -44,6 +44,11 @@ LIMITS = RiskConfig(
     max_net_notional=Decimal(200_000_000), max_currency_notional=Decimal(200_000_000),
     max_open_orders=100_000, min_equity=Decimal(1_000), collar_pips=50,
     max_quote_age_ms=60_000, duplicate_window_ms=0.001,
+    max_instrument_notional=Decimal(200_000_000),
+    day_loss_reducing=Decimal(10**9), day_loss_halted=Decimal(10**9),
+    drawdown_reducing=Decimal(10**9), drawdown_halted=Decimal(10**9), max_orders_per_sec=1e6,
+    order_burst=10**6, max_cancels_per_sec=1e6, cancel_burst=10**6, max_executions=10**7,
+    executions_window_secs=60.0, max_decision_age_ms=60_000.0,
 )  # fmt: skip
 TRADING = TradingConfig(
     account=ACCOUNT, enabled_at_start=True, ack_timeout_ms=300.0, balance=Decimal(100_000_000)
@@ -189,7 +194,7 @@ def some_order(rng: random.Random, key: str, mid: int) -> SubmitOrder:
         return SubmitOrder(
             0, key, ACCOUNT, "manual", 0, side, quantity, time_in_force=TimeInForce.IOC
         )
-    limit = mid - side.sign * rng.choice((3, 300))
+    limit = mid - side.sign * rng.choice((3, 300, 300, 300))
     return SubmitOrder(
         0, key, ACCOUNT, "manual", 0, side, quantity, OrderType.LIMIT, limit, TimeInForce.GTC
     )
