@@ -24,6 +24,8 @@ from trading.decision import decide
 EURUSD = DEFAULT_INSTRUMENTS.by_symbol("EURUSD")
 COSTS = CostModel(slippage_pips=0.15, commission_pips=0.05)
 
+NETWORK = {"window": 8, "channels": 4, "epochs": 2, "epoch_rows": 500}
+
 
 @pytest.fixture(scope="module")
 def columns() -> QuoteColumns:
@@ -56,8 +58,10 @@ def version(folder: Path, columns: QuoteColumns, **changes: object) -> tuple[Man
         {},
         {"early_stopping": 0, "calibration": "isotonic"},
         {"label": "barrier", "barrier_pips": 2.0, "seed": 11},
+        {"family": "tcn", **NETWORK},
+        {"family": "gru", **NETWORK},
     ],
-    ids=["default", "isotonic", "barrier"],
+    ids=["default", "isotonic", "barrier", "tcn", "gru"],
 )
 def test_a_version_reproduces_to_the_byte(
     tmp_path: Path, columns: QuoteColumns, changes: dict[str, object]
@@ -65,7 +69,8 @@ def test_a_version_reproduces_to_the_byte(
     manifest, store = version(tmp_path, columns, **changes)
     again = reproduce(manifest, store, EURUSD, "abc")
     assert again.equal, again.differences
-    assert again.found_sha256 == manifest.files["model.ubj"].sha256
+    file = "model.onnx" if "family" in changes else "model.ubj"
+    assert again.found_sha256 == manifest.files[file].sha256
     assert reproduce(manifest, store, EURUSD, "def", any_code=True).equal
 
 
