@@ -6,7 +6,7 @@ A conftest imports those that it offers. Without the program a test skips with t
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,3 +42,21 @@ def postgres_server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Server]:
     yield from _serve(processes.redis)
+
+
+@contextmanager
+def fresh_servers(packages: Path) -> Iterator[dict[str, Server]]:
+    """Run new servers for one test that is going to hurt them."""
+    with ExitStack() as stack:
+        found = {}
+        for name, kind in (
+            ("clickhouse", processes.clickhouse),
+            ("postgres", processes.postgres),
+        ):
+            try:
+                found[name] = stack.enter_context(kind(packages))
+            except Unavailable as error:
+                if os.environ.get("SERVERS_REQUIRED"):
+                    raise
+                pytest.skip(str(error))
+        yield found
