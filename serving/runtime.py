@@ -12,6 +12,7 @@ from core.instruments import Instrument, InstrumentTable
 from core.types import Order, Refused, TradingState
 from models.pool import ModelPool
 from monitoring.latency import LatencySummary
+from registry.loading import BOOTSTRAP, CHAMPION
 from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.live import LiveLoop
@@ -228,17 +229,17 @@ class Runtime:
         return view
 
     def _model(self, terms: Instrument) -> ModelView | None:
-        model = self._pool.current(terms.id)
-        served = self.watch.serving.get(terms.symbol)
-        if model is None or served is None:
+        # From the pool alone: the watch notes what it handed over a moment after it serves.
+        model, approved = self._pool.current(terms.id), self._pool.approved(terms.id)
+        if model is None:
             return None
         manifest = model.manifest
         return ModelView(
             symbol=terms.symbol,
             model=manifest.model,
             version=model.version,
-            alias=served.alias,
-            approved=self._pool.approved(terms.id),
+            alias=CHAMPION if approved else BOOTSTRAP,
+            approved=approved,
             cadence=manifest.cadence,
             horizon_secs=manifest.horizon_ns / 1e9,
             spec_fingerprint=manifest.spec_fingerprint,
