@@ -243,6 +243,14 @@ def journal_export(
     export(out)
 
 
+@features_app.command()
+def rearm(symbol: SymbolOption = "EURUSD") -> None:
+    """Lift the hold that the skew sentinel has put on a symbol of the running service."""
+    from cli.trading_state import rearm as lift
+
+    lift(symbol)
+
+
 @app.command()
 def doctor() -> None:
     """Say what is configured, what answers, and what each missing thing costs."""

@@ -1,4 +1,4 @@
-"""``tickpath enable | halt``."""
+"""``tickpath enable | halt | features rearm``."""
 
 from cli.api import Api
 from cli.console import make_console
@@ -11,3 +11,10 @@ def change(state: str, reason: str) -> None:
         "/v1/trading-state", {"state": state, "reason": reason}
     )
     make_console().print(f"trading is {answer['state']}")
+
+
+def rearm(symbol: str) -> None:
+    """Ask the running service to trust a symbol's features again; print what is still held."""
+    held = Api(load_config().serving).post("/v1/features/rearm", {"symbol": symbol})
+    names = ", ".join(f"{one['symbol']} ({one['reason']})" for one in held)
+    make_console().print(f"{symbol} is re-armed; held: {names or 'none'}")

@@ -7,6 +7,7 @@
     │   ├── BadInput            a file, a field, a setting: told in one sentence (exit 2, HTTP 4xx)
     │   │   ├── UnknownInstrument
     │   │   ├── SettingsError
+    │   │   ├── OutOfBudget     a memory area has less left than is asked for
     │   │   ├── SnapshotRefused feature state of another spec, other kernels, or damaged
     │   │   └── FixFieldError   a field of a FIX message that is missing or wrong
     │   ├── NotFound            no such order, model, version (HTTP 404)
@@ -55,6 +56,10 @@ class SnapshotRefused(BadInput):
 
 class SettingsError(BadInput):
     """A setting or settings group that does not exist, or a value out of its domain."""
+
+
+class OutOfBudget(BadInput):
+    """A memory area has less left than is asked for."""
 
 
 class FixFieldError(BadInput):

@@ -149,7 +149,7 @@ class _Carry:
         self._seen = self._told = 0
 
     def rows(self, columns: QuoteColumns) -> FeatureRows:
-        got, self._told = _advance(self._slot, columns, self._coming, self._told)
+        got, self._told = advance_from(self._slot, columns, self._coming, self._told)
         # The array is this call's own.
         got.index[:] += self._seen
         self._seen += len(columns)
@@ -158,12 +158,16 @@ class _Carry:
 
 def advance(slot: Slot, columns: QuoteColumns, strength: Strength | None = None) -> FeatureRows:
     """Advance a slot over columns, with minutes of the dollar's strength as their time comes."""
-    return _advance(slot, columns, strength, 0)[0]
+    return advance_from(slot, columns, strength, 0)[0]
 
 
-def _advance(
+def advance_from(
     slot: Slot, columns: QuoteColumns, strength: Strength | None, told: int
 ) -> tuple[FeatureRows, int]:
+    """Do what `advance` does, from the minute at `told` on; return how far they are told by now.
+
+    Minutes that the quotes do not reach stay untold, but for a few that may wait.
+    """
     n = len(columns)
     # Memory that is never written is never taken, so an upper bound costs nothing.
     rows = np.empty((n, slot.spec.n_features), np.float32)

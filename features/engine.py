@@ -33,6 +33,8 @@ class FeatureEngine:
         Columns and cadence, the same for all instruments.
     pips : sequence of float
         Size of a pip by dense instrument id, in quote currency.
+    allocate : callable, optional
+        Gives the memory of the state, as `monitoring.memory.Area.array` does.
 
     Attributes
     ----------
@@ -44,13 +46,18 @@ class FeatureEngine:
         How often an instrument was made cold.
     """
 
-    def __init__(self, spec: FeatureSpec, pips: Sequence[float]) -> None:
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        pips: Sequence[float],
+        allocate: kernel.Allocate | None = None,
+    ) -> None:
         kernel.prepare()
         self.spec = spec
         self.late = self.malformed = self.cold = 0
         self._pips = tuple(float(pip) for pip in pips)
         self._plan = plan_of(spec)
-        self._slots = [kernel.Slot(spec, self._plan, pip) for pip in self._pips]
+        self._slots = [kernel.Slot(spec, self._plan, pip, allocate) for pip in self._pips]
         self._rows = [slot.row for slot in self._slots]
         self._recent: list[RecentRows | None] = [None] * len(self._slots)
         self._addresses = [slot.address for slot in self._slots]
@@ -154,6 +161,18 @@ class FeatureEngine:
             return None
         recent = self._recent[instrument]
         return (self._rows[instrument] if recent is None else recent.newest()).copy()
+
+    def newest_row(self, instrument: int) -> F4 | None:
+        """Copy of the instrument's newest single row, whatever window it keeps; None while cold."""
+        warm = bool(self._slots[instrument].ints[IS_WARM])
+        return self._rows[instrument].copy() if warm else None
+
+    def adopt(self, instrument: int) -> kernel.Slot:
+        """Copy of the instrument's state, to go on from beside it."""
+        copy = kernel.Slot(self.spec, self._plan, self._pips[instrument])
+        copy.copy_from(self._slots[instrument])
+        copy.row[:] = self._rows[instrument]
+        return copy
 
     def is_warm(self, instrument: int) -> bool:
         """Whether the instrument has had the samples and the closed bars that its columns need."""

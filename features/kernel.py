@@ -11,13 +11,13 @@ that of the later one.
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import carray, njit, types
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from core.columns import F8, I8
 from core.types import Cadence
@@ -57,6 +57,18 @@ N_KERNEL_INTS = N_INTS + 7
 MALFORMED, LATE, NO_SAMPLE, COLD, WARM = -2, -1, 0, 1, 2
 
 
+Allocate = Callable[[str, int, DTypeLike], NDArray[Any]]
+
+
+def _placed(array: NDArray[Any], allocate: Allocate | None) -> NDArray[Any]:
+    """Put an array where it is to live."""
+    if allocate is None:
+        return array
+    placed = allocate("feature state", len(array), array.dtype)
+    placed[:] = array
+    return placed
+
+
 class Slot:
     """Arrays of one instrument, and where the kernels find them.
 
@@ -66,14 +78,21 @@ class Slot:
         State and newest row; written in place, never replaced.
     address : int
         Of the table of the arrays' addresses; valid while the slot lives.
+
+    Parameters
+    ----------
+    allocate : callable, optional
+        Gives the memory to live in, as `monitoring.memory.Area.array` does.
     """
 
     __slots__ = ("_plan", "_table", "address", "ints", "pip", "row", "spec", "state")
 
-    def __init__(self, spec: FeatureSpec, plan: Plan, pip: float) -> None:
+    def __init__(
+        self, spec: FeatureSpec, plan: Plan, pip: float, allocate: Allocate | None = None
+    ) -> None:
         self.spec, self._plan, self.pip = spec, plan, pip
-        self.ints, self.state = fresh_state(spec, plan, pip)
-        self.row: F4 = np.zeros(spec.n_features, np.float32)
+        fresh = *fresh_state(spec, plan, pip), np.zeros(spec.n_features, np.float32)
+        self.ints, self.state, self.row = (_placed(array, allocate) for array in fresh)
         parts = (plan.table, self.ints, self.state, self.row)
         self._table = np.array(
             [number for part in parts for number in (part.ctypes.data, len(part))], np.int64

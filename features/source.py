@@ -19,6 +19,7 @@ import numpy as np
 from core.columns import QuoteColumns, from_ticks
 from core.instruments import InstrumentTable
 from core.types import Quote
+from features import kernel
 from features.blocks import F4
 from features.engine import FeatureEngine, Prepared
 from features.peers import QuoteStore, newest_tapes, sides_of
@@ -62,9 +63,14 @@ class FeatureSources:
     ----------
     instruments : InstrumentTable
         Their pips scale the rows.
+    allocate : callable, optional
+        Gives the memory of the engines' state; it is not given back.
     """
 
-    def __init__(self, instruments: InstrumentTable) -> None:
+    def __init__(
+        self, instruments: InstrumentTable, allocate: kernel.Allocate | None = None
+    ) -> None:
+        self._allocate = allocate
         self._instruments = instruments
         self._pips = [row.pip for row in instruments]
         self._engines: dict[tuple[str, tuple[str, ...]], FeatureEngine] = {}
@@ -191,7 +197,7 @@ class FeatureSources:
     def _engine_of(self, spec: FeatureSpec, peers: tuple[str, ...]) -> FeatureEngine:
         key = spec.fingerprint, peers
         if key not in self._engines:
-            engine = FeatureEngine(spec, self._pips)
+            engine = FeatureEngine(spec, self._pips, self._allocate)
             if spec.needs_strength:
                 self._crossed.append(self._cross(engine, peers))
             self._engines[key] = engine

@@ -87,6 +87,7 @@ class Admission:
         self._holding: dict[int, int] = {}
         self._read: dict[int, _Found] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._after_rebuild: list[Callable[[FeaturesRebuilt], None]] = []
         self._overwritten_held = 0
         self.ring = RingBuffer(capacity)
         self.gaps = 0
@@ -139,6 +140,12 @@ class Admission:
             columns = empty_columns() if found is None else found.columns
             self.features.rebuild(event.instrument, columns, self._store, event.before_ns)
         self.rebuilds += 1
+        for hear in self._after_rebuild:
+            hear(event)
+
+    def after_rebuild(self, hear: Callable[[FeaturesRebuilt], None]) -> None:
+        """Call `hear` when a rebuild is in, before the next quote."""
+        self._after_rebuild.append(hear)
 
     async def close(self) -> None:
         """Stop reading."""

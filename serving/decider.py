@@ -1,5 +1,6 @@
 """Answers to decision requests: the live row or a copy of the state, and never a change to it."""
 
+from collections.abc import Mapping
 from math import isfinite
 from time import perf_counter_ns
 
@@ -12,7 +13,7 @@ from core.types import Decision, Quote, Signal, tick
 from features.engine import FeatureEngine
 from serving.admission import Admission
 from serving.live_features import LiveFeatures
-from trading.decision import WARMING_UP, decide
+from trading.decision import WARMING_UP, decide, held
 from trading.engine import decision_of
 from trading.marks import Marks
 from trading.ports import Predictor, Row
@@ -28,6 +29,8 @@ class LiveDecider:
     ----------
     prefix : str
         First letters of the ids of these decisions, not used by any other run.
+    holds : mapping of int to str, optional
+        Instruments that are held, and why: the engine's.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class LiveDecider:
         costs: CostModel,
         policy: DecisionConfig,
         prefix: str,
+        holds: Mapping[int, str] | None = None,
     ) -> None:
         self._instruments = instruments
         self._features = features
@@ -52,6 +56,7 @@ class LiveDecider:
         self._costs = costs
         self._policy = policy
         self._prefix = prefix
+        self._holds = {} if holds is None else holds
         self.answered = 0
 
     def decide(self, symbol: str) -> Decision:
@@ -108,6 +113,8 @@ class LiveDecider:
             signal = decide(prediction, quote.bid, quote.ask, pip, age, self._costs, self._policy)
         if self._admission.is_rebuilding(quote.instrument):
             signal = WARMING_UP
+        if quote.instrument in self._holds:
+            signal = held(signal, self._holds[quote.instrument])
         decided = perf_counter_ns()
         stages = {
             "features": (featured - started) / 1e3,

@@ -49,6 +49,8 @@ class LiveLoop:
     ----------
     events : int
         Events given to the engine.
+    active_ns : int
+        When something was last processed, by `time.perf_counter_ns`.
     failures : int
         Events and turns that broke in a way nobody foresaw.
     latencies : StageLatencies
@@ -74,6 +76,7 @@ class LiveLoop:
         self.latencies = StageLatencies((JOURNAL_BEHIND,))
         self.events = 0
         self.failures = 0
+        self.active_ns = perf_counter_ns()
 
     @property
     def booked(self) -> bool:
@@ -127,7 +130,8 @@ class LiveLoop:
         """Process all reports and commands that wait and a batch of quotes, now; never raises."""
         if self._admission is not None:
             self._admission.admit()
-        self.inbox.drain(self._process, BATCH)
+        if self.inbox.drain(self._process, BATCH):
+            self.active_ns = perf_counter_ns()
         while self.inbox.urgent:
             self.inbox.drain(self._process, BATCH)
         self._sync_behind()

@@ -3,10 +3,14 @@
 import numpy as np
 
 from core.columns import QuoteColumns
-from core.types import Cadence
+from core.instruments import InstrumentTable
+from core.types import Cadence, Quote
+from features.blocks import F4
 from features.peers import QuoteStore
 from features.source import FeatureSources, empty_columns
 from features.spec import FeatureSpec
+from market.quote_ring import RECORD, QuoteRing
+from monitoring.memory import Area, MemoryBudgets
 
 __all__ = ["LiveFeatures", "QuoteStore", "empty_columns", "minutes", "samples", "warmup_quotes"]
 
@@ -14,7 +18,30 @@ _FIRST_LOOK_NS = 3_600_000_000_000
 
 
 class LiveFeatures(FeatureSources):
-    """The `FeatureSource` of the live engine."""
+    """The `FeatureSource` of the live engine; keeps the quotes that it was given.
+
+    Parameters
+    ----------
+    instruments : InstrumentTable
+    budgets : MemoryBudgets, optional
+        Feature state lives in its features area. All of its market data area becomes rings of
+        quotes, one per instrument and equally long; without it there are none.
+    """
+
+    def __init__(self, instruments: InstrumentTable, budgets: MemoryBudgets | None = None) -> None:
+        super().__init__(instruments, None if budgets is None else budgets.features.array)
+        self.rings = () if budgets is None else _rings(budgets.market_data, len(instruments))
+
+    def update(self, quote: Quote) -> F4 | None:
+        """Keep the quote and advance the instrument's engine; see `FeatureSources`."""
+        if self.rings:
+            self.rings[quote.instrument].push(quote)
+        return super().update(quote)
+
+
+def _rings(area: Area, n: int) -> tuple[QuoteRing, ...]:
+    each = area.left // n // RECORD.itemsize - 1
+    return tuple(QuoteRing(area.array("quotes", each, RECORD)) for _ in range(n))
 
 
 def warmup_quotes(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from models.prediction_cache import PredictionCache
+from monitoring.gc_schedule import GcSchedule
 from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.live import LiveLoop
@@ -13,6 +14,7 @@ from serving.order_session import OrderSession
 from serving.outlets import Outlets
 from serving.projection import Projection
 from serving.recorder import Recorder
+from serving.skew_sentinel import SkewSentinel
 from serving.stream import Hub
 from serving.tasks import BackgroundTasks
 from trading.engine import TradingEngine
@@ -36,6 +38,8 @@ class Measures(NamedTuple):
     on_demand: OnDemand
     copy: Projection
     predictions: PredictionCache
+    sentinel: SkewSentinel
+    gc_schedule: GcSchedule
 
     def counters(self) -> dict[str, float]:
         """Totals since the start, by name."""
@@ -61,6 +65,10 @@ class Measures(NamedTuple):
         yield "feature_quotes_late", sum(engine.late for engine in engines)
         yield "feature_quotes_malformed", sum(engine.malformed for engine in engines)
         yield "feature_resets", sum(engine.cold for engine in engines)
+
+        yield "feature_skew_checks", self.sentinel.checks
+        yield "feature_skews", self.sentinel.skews
+        yield "feature_skew_watch_lost", self.sentinel.lost
 
     def _models(self) -> Pairs:
         yield "model_swaps", self.watch.swaps
@@ -117,4 +125,5 @@ class Measures(NamedTuple):
         yield "ledger_write_failures", self.outlets.write_failures
         yield "recording_events_lost", self.recorder.lost
         yield "stream_messages_dropped", self.hub.dropped
+        yield "gc_windows_missed", self.gc_schedule.skipped
         yield "listener_errors", self.engine.listener_errors

@@ -9,6 +9,7 @@ from core.clock import Clock
 from core.instruments import InstrumentTable
 from core.types import Decision, Order, OrderStatus
 from monitoring.latency import StageLatencies
+from monitoring.prediction_ring import PredictionRing
 from serving.stream import Hub
 from serving.views import fill_view, order_view
 from storage.batch_writer import BatchWriter
@@ -38,6 +39,8 @@ class Outlets:
         Buffer in front of the ledger.
     marks : Marks
         Newest quotes: an order of the model counts its latency from its quote's arrival.
+    predictions : PredictionRing, optional
+        Gets every prediction that was decided on.
     """
 
     def __init__(
@@ -47,7 +50,10 @@ class Outlets:
         writer: BatchWriter[Recorded],
         marks: Marks,
         clock: Clock,
+        predictions: PredictionRing | None = None,
     ) -> None:
+        self.predictions = predictions
+        self._ids = {row.symbol: row.id for row in instruments}
         self._instruments = instruments
         self._hub = hub
         self._writer = writer
@@ -78,6 +84,7 @@ class Outlets:
         """Pass one output on."""
         if isinstance(output, Decision):
             self.decisions[output.direction] += 1
+            self._keep(output)
             self._writer.put(output)
             self._hub.publish("decision", output)
         elif isinstance(output, OrderUpdate):
@@ -85,6 +92,13 @@ class Outlets:
         elif isinstance(output, FillUpdate):
             self.fills += 1
             self._hub.publish("fill", fill_view(output.fill, self._instruments))
+
+    def _keep(self, made: Decision) -> None:
+        if self.predictions is not None and made.model_version:
+            instrument = self._ids[made.symbol]
+            self.predictions.push(
+                made.ts_event, made.ts_decide, instrument, made.raw_score, made.edge_pips
+            )
 
     def _hear_order(self, update: OrderUpdate) -> None:
         order = update.order

@@ -10,6 +10,7 @@ from serving.history import HistoryBody
 from serving.stream import Hub
 from serving.views import (
     FeaturesView,
+    HoldView,
     ModelView,
     OrderView,
     PositionsView,
@@ -166,6 +167,14 @@ class Platform(Protocol):
         core.errors.Unavailable
             When trading is to be enabled and a background task has died.
         """
+        ...
+
+    def holds(self) -> list[HoldView]:
+        """Symbols that decide HOLD for a reason of their own."""
+        ...
+
+    async def rearm(self, symbol: str) -> list[HoldView]:
+        """Lift a symbol's hold and have its features rebuilt; raises NotFound when not held."""
         ...
 
     def show(self, order: Order) -> OrderView:

@@ -10,10 +10,9 @@ from core.config import Config
 from core.errors import Conflict, NotFound, Unavailable
 from core.instruments import Instrument, InstrumentTable
 from core.types import Order, Refused, TradingState
-from models.pool import ModelPool
+from monitoring.gc_schedule import GcSchedule
 from monitoring.latency import LatencySummary
 from registry.loading import BOOTSTRAP, CHAMPION
-from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.live import LiveLoop
 from serving.measures import Measures
@@ -26,9 +25,11 @@ from serving.outlets import Outlets
 from serving.ports import OrderRequest, ReplaceRequest
 from serving.projection import Projection
 from serving.recorder import Recorder
+from serving.scoring import Scoring
 from serving.stream import Hub
 from serving.tasks import BackgroundTasks
 from serving.views import (
+    HoldView,
     ModelView,
     OrderView,
     PositionsView,
@@ -40,7 +41,7 @@ from serving.views import (
     state_view,
 )
 from trading.engine import TradingEngine
-from trading.events import CancelOrder, ReplaceOrder, SetTradingState
+from trading.events import CancelOrder, HoldInstrument, ReplaceOrder, SetTradingState
 from trading.trading_state import GLOBAL
 
 _CENT = Decimal("0.01")
@@ -56,8 +57,8 @@ class Runtime:
         instruments: InstrumentTable,
         engine: TradingEngine,
         live: LiveLoop,
-        admission: Admission,
-        pool: ModelPool,
+        scoring: Scoring,
+        gc_schedule: GcSchedule,
         watch: ModelWatch,
         session: OrderSession,
         decider: LiveDecider,
@@ -77,17 +78,20 @@ class Runtime:
         self.session = session
         self.watch = watch
         self.live = live
-        self.admission = admission
+        self.admission = scoring.admission
         self.outlets = outlets
         self.recording = recording
         self.recorder = recorder
         self.tasks = tasks
+        self.sentinel = scoring.sentinel
+        self.gc_schedule = gc_schedule
+        self._budgets = scoring.budgets
         self._instruments = instruments
-        self._pool = pool
+        self._pool = scoring.pool
         measures = Measures(
             engine,
             live,
-            admission,
+            scoring.admission,
             watch,
             session,
             decider,
@@ -97,7 +101,9 @@ class Runtime:
             tasks,
             on_demand,
             copy,
-            pool.kept,
+            scoring.pool.kept,
+            scoring.sentinel,
+            gc_schedule,
         )
         self._collector: CollectorRegistry = registry_of(
             PlatformCollector(
@@ -213,6 +219,23 @@ class Runtime:
         """Show what the engine may do now."""
         return state_view(self.engine.account.states)
 
+    # --- features ---
+
+    def holds(self) -> list[HoldView]:
+        """Instruments that decide HOLD for a reason of their own."""
+        named = sorted(self.engine.holds.items())
+        return [HoldView(self._instruments[one].symbol, reason) for one, reason in named]
+
+    async def rearm(self, symbol: str) -> list[HoldView]:
+        """Lift the hold of a symbol; its features are rebuilt from the tape at its next quote."""
+        instrument = self._instruments.by_symbol(symbol).id
+        if instrument not in self.engine.holds:
+            raise NotFound(f"{symbol} is not held")
+        self.sentinel.forget(instrument)
+        self.admission.forget(instrument)
+        await self.live.command(HoldInstrument(0, instrument, ""))
+        return self.holds()
+
     # --- models ---
 
     def models(self) -> list[ModelView]:
@@ -273,6 +296,7 @@ class Runtime:
         """Summaries by stage, from tick to acknowledgement."""
         return {
             **self.engine.latencies.summaries(),
+            **self.gc_schedule.latencies.summaries(),
             **self.outlets.latencies.summaries(),
             **self.live.latencies.summaries(),
             **self.on_demand.rows.summaries(),
@@ -295,6 +319,8 @@ class Runtime:
             "registry_reachable": self.watch.reachable,
             "orders_open": self.engine.account.book.open_count,
             "stream_clients": len(self.hub),
+            "instruments_held": len(self.engine.holds),
+            **self._budgets.gauges(),
             "cache_l1_rows": len(self.on_demand.rows.cache),
             "cache_l2_waiting": self.on_demand.rows.cache.second.waiting,
             "cache_breaker_state": self.on_demand.rows.cache.second.breaker.state,

@@ -1,24 +1,24 @@
 """Runs the application under uvicorn on one uvloop event loop."""
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter_ns
 
 import uvicorn
 import uvloop
 
-from core.config import Config
+from core.config import Config, MemoryConfig
+from monitoring.gc_schedule import GcSchedule
 from serving.app import create_app
 from serving.bind import require_loopback
 from serving.ports import Platform
 from serving.wiring import open_runtime
 
 SWITCH_SECS = 0.0005
-GC_THRESHOLDS = (100_000, 50, 100)
 
 
 class Server(uvicorn.Server):
@@ -60,22 +60,20 @@ async def serve(config: Config) -> None:
     require_loopback(config.serving.host)
     async with open_runtime(config) as platform:
         server = make_server(platform, config)
-        calm_interpreter()
+        calm_interpreter(platform.gc_schedule)
         logging.getLogger(__name__).info(
             "serving on http://%s:%d", config.serving.host, config.serving.port
         )
         await server.serve()
 
 
-def calm_interpreter() -> None:
+def calm_interpreter(schedule: GcSchedule | None = None) -> None:
     """Keep collections and other threads from holding up the loop.
 
     What start-up made is put out of the collector's sight; the threads of the ledger and of the
     registry give the interpreter back after half a millisecond instead of five.
     """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    (schedule or GcSchedule(MemoryConfig(), perf_counter_ns)).start()
     sys.setswitchinterval(SWITCH_SECS)
 
 

@@ -124,6 +124,13 @@ class ScopeView(msgspec.Struct, frozen=True):
     reason: str
 
 
+class HoldView(msgspec.Struct, frozen=True):
+    """A symbol that decides HOLD for a reason of its own, until it is re-armed."""
+
+    symbol: str
+    reason: str
+
+
 class StateView(msgspec.Struct, frozen=True):
     """What the engine may do now, and why; `scopes` holds what was set beside the global state."""
 

@@ -8,26 +8,22 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
+import numpy as np
+
 from core.clock import Clock, SystemClock
 from core.config import Config, FixConfig
-from core.errors import ArtifactRefused
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
 from features import kernel
-from features.spec import spec_named
-from features.user import load_modules
 from fix.store import FileStore
 from fix.transport import Backoff
 from market.fix_feed import FixFeed
-from models.inference.artifact import LoadedModel
-from models.pool import ModelPool, kept_predictions
-from registry.loading import RegisteredVersion
+from monitoring.gc_schedule import GcSchedule
+from monitoring.memory import MemoryBudgets
 from registry.opening import join
-from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.homes import Homes, homes_of
 from serving.journal_care import JournalCare, recover
 from serving.live import LiveLoop
-from serving.live_features import LiveFeatures
 from serving.model_watch import ModelWatch, Registry
 from serving.order_session import OrderSession
 from serving.outlets import Outlets, tell_parked
@@ -36,9 +32,10 @@ from serving.recorder import Recorder
 from serving.rows import open_on_demand
 from serving.runtime import Runtime
 from serving.scenario_rows import follow_scenarios, scenario_table, templates_of
+from serving.scoring import Models, Scoring, open_scoring, prediction_ring
 from serving.stream import Hub
 from serving.tasks import BackgroundTasks
-from storage.adapters import open_ledger, open_ticks
+from storage.adapters import open_ledger
 from storage.batch_writer import BatchWriter
 from storage.ledger_rows import Recorded
 from storage.ports import LedgerStore
@@ -48,9 +45,7 @@ from storage.spilling_sink import SpillingSink
 from storage.sqlite import Ledger
 from trading.brokers.fix import FixBroker, order_session
 from trading.engine import TradingEngine
-from trading.events import ModelSwapped
 from trading.journal import FileJournal
-from trading.ports import Predictor
 from trading.reconciliation import Reconciliation
 from trading.recording import SessionHeader, SessionWriter
 from trading.scenarios import ScenarioTable
@@ -58,56 +53,8 @@ from trading.scenarios import ScenarioTable
 log = logging.getLogger(__name__)
 
 FLUSH_SECS = 0.25
-
-
-class Models:
-    """Hands a verified model to the pool and its spec to the features, as one engine event."""
-
-    def __init__(
-        self,
-        instruments: InstrumentTable,
-        pool: ModelPool,
-        features: LiveFeatures,
-        admission: Admission,
-        live: LiveLoop,
-        symbols: tuple[str, ...],
-    ) -> None:
-        self._instruments = instruments
-        self._symbols = symbols
-        self._pool = pool
-        self._features = features
-        self._admission = admission
-        self._live = live
-        self._coming: dict[tuple[int, str], LoadedModel] = {}
-
-    async def swap(self, symbol: str, model: LoadedModel, version: RegisteredVersion) -> None:
-        """Have the engine take the version between two events; raises what the pool raises."""
-        instrument = self._instruments.by_symbol(symbol).id
-        _refuse_absent(model, self._symbols)
-        self._coming[instrument, version.version] = model
-        event = ModelSwapped(0, instrument, version.model, version.version, version.approved)
-        try:
-            await self._live.command(event)
-        finally:
-            self._coming.pop((instrument, version.version), None)
-
-    def carry_out(self, event: ModelSwapped) -> None:
-        """Set the references; the instrument is rebuilt when the spec is another one."""
-        model = self._coming[event.instrument, event.version]
-        self._pool.swap(event.instrument, model, event.version, event.approved)
-        manifest = model.manifest
-        spec = spec_named(manifest.spec_name)
-        if self._features.use(event.instrument, spec, manifest.peers, manifest.window):
-            self._admission.forget(event.instrument)
-
-
-def _refuse_absent(model: LoadedModel, symbols: tuple[str, ...]) -> None:
-    absent = [peer for peer in model.manifest.peers if peer not in symbols]
-    if absent:
-        raise ArtifactRefused(
-            f"the model's features need live quotes of {', '.join(absent)}, which risk.symbols "
-            "does not follow"
-        )
+# Events of a quarter of a second, and room for a disk that is slow.
+RECORDING_BYTES = 8 << 20
 
 
 class _Stores(NamedTuple):
@@ -119,16 +66,6 @@ class _Stores(NamedTuple):
     promotions: Ledger
     writer: BatchWriter[Recorded]
     copy: Projection
-
-
-class _Scoring(NamedTuple):
-    """Everything between a quote and a prediction."""
-
-    features: LiveFeatures
-    admission: Admission
-    pool: ModelPool
-    requested: Predictor
-    models: Models
 
 
 @asynccontextmanager
@@ -156,7 +93,7 @@ async def open_runtime(
         stores = _open_stores(config, stack)
         live = LiveLoop(clock, stores.journal)
         await asyncio.to_thread(kernel.prepare)
-        scoring = _scoring(config, instruments, live)
+        scoring = open_scoring(config, instruments, live)
         stack.push_async_callback(scoring.admission.close)
         session = OrderSession(live)
         broker = _broker(config, stores.homes, instruments, clock, session, stack)
@@ -166,13 +103,13 @@ async def open_runtime(
         engine = _engine(config, instruments, stores, scoring, broker, scenarios, recorder)
         live.attach(engine, scoring.admission)
         recover(engine, stores.journal, clock)
-        recorder.writer = _record(config, stores, engine, instruments, clock)
+        recorder.writer = _record(config, stores, engine, instruments, clock, scoring.budgets)
         stack.callback(recorder.close)
         tasks = BackgroundTasks(stack, live.halt)
         feed = FixFeed(config.fix, instruments, _symbols(config), clock, _backoff(config.fix))
-        session.attach(broker, feed, Reconciliation(engine.account.book, engine.account.portfolio))
+        session.attach(broker, feed, _reconciliation(engine))
         hub = Hub(config.serving.stream_queue)
-        outlets = Outlets(instruments, hub, stores.writer, engine.account.marks, clock)
+        outlets = _outlets(instruments, hub, stores, engine, clock, scoring)
         engine.subscribe(outlets.hear)
         watch = _watch(config, stores, registry, scoring.models)
         await watch.restore()
@@ -181,15 +118,15 @@ async def open_runtime(
         follow = follow_scenarios(stores.ledger, config, instruments, scenarios, broker)
         tasks.run("scenarios", follow)
         stack.push_async_callback(live.settle)
-        running = _Running(live, session, watch, feed, broker, scoring.admission, recorder, care)
-        _start(stack, tasks, config, stores.copy, running)
+        running = _Running(live, session, watch, feed, broker, recorder, care)
+        gc_schedule = _start(stack, tasks, config, stores.copy, running, scoring)
         yield Runtime(
             config=config,
             instruments=instruments,
             engine=engine,
             live=live,
-            admission=scoring.admission,
-            pool=scoring.pool,
+            scoring=scoring,
+            gc_schedule=gc_schedule,
             watch=watch,
             session=session,
             decider=_decider(config, instruments, scoring, engine, clock),
@@ -201,6 +138,28 @@ async def open_runtime(
             tasks=tasks,
             copy=stores.copy,
         )
+
+
+def _reconciliation(engine: TradingEngine) -> Reconciliation:
+    return Reconciliation(engine.account.book, engine.account.portfolio)
+
+
+def _outlets(
+    instruments: InstrumentTable,
+    hub: Hub,
+    stores: _Stores,
+    engine: TradingEngine,
+    clock: Clock,
+    scoring: Scoring,
+) -> Outlets:
+    ring = prediction_ring(scoring.budgets)
+    return Outlets(instruments, hub, stores.writer, engine.account.marks, clock, ring)
+
+
+def _gc_schedule(config: Config, live: LiveLoop, stack: AsyncExitStack) -> GcSchedule:
+    schedule = GcSchedule(config.memory, lambda: live.active_ns)
+    stack.callback(schedule.stop)
+    return schedule
 
 
 def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:
@@ -225,28 +184,11 @@ def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:
     return _Stores(homes, journal, ledger, promotions, writer, copy)
 
 
-def _scoring(config: Config, instruments: InstrumentTable, live: LiveLoop) -> _Scoring:
-    load_modules(config.features.modules)
-    features = LiveFeatures(instruments)
-    admission = Admission(
-        instruments,
-        features,
-        open_ticks(config.storage),
-        live.inbox,
-        config.market.ring_capacity,
-        live.wake,
-        live.tell,
-    )
-    pool = ModelPool([row.symbol for row in instruments], kept_predictions(config.cache))
-    models = Models(instruments, pool, features, admission, live, _symbols(config))
-    return _Scoring(features, admission, pool, pool.requested, models)
-
-
 def _engine(
     config: Config,
     instruments: InstrumentTable,
     stores: _Stores,
-    scoring: _Scoring,
+    scoring: Scoring,
     broker: FixBroker,
     scenarios: ScenarioTable,
     recorder: Recorder,
@@ -282,7 +224,7 @@ def _watch(
 def _decider(
     config: Config,
     instruments: InstrumentTable,
-    scoring: _Scoring,
+    scoring: Scoring,
     engine: TradingEngine,
     clock: Clock,
 ) -> LiveDecider:
@@ -296,6 +238,7 @@ def _decider(
         costs=config.costs,
         policy=config.decision,
         prefix=f"R{clock.now_ns():x}-",
+        holds=engine.holds,
     )
 
 
@@ -338,6 +281,7 @@ def _record(
     engine: TradingEngine,
     instruments: InstrumentTable,
     clock: Clock,
+    budgets: MemoryBudgets,
 ) -> SessionWriter:
     started_ns = clock.now_ns()
     header = SessionHeader(
@@ -352,7 +296,8 @@ def _record(
     )
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started_ns // 10**9))
     name = f"{config.trading.account}-{stamp}-{started_ns % 10**9:09d}.events"
-    return SessionWriter(stores.homes.sessions / name, header)
+    buffer = budgets.orders.array("recording", RECORDING_BYTES, np.uint8)
+    return SessionWriter(stores.homes.sessions / name, header, buffer=buffer.data)
 
 
 class _Running(NamedTuple):
@@ -363,7 +308,6 @@ class _Running(NamedTuple):
     watch: ModelWatch
     feed: FixFeed
     broker: FixBroker
-    admission: Admission
     recorder: Recorder
     care: JournalCare
 
@@ -374,9 +318,11 @@ def _start(
     config: Config,
     copy: Projection,
     running: _Running,
-) -> None:
+    scoring: Scoring,
+) -> GcSchedule:
     """Start what runs beside the engine; it stops in the opposite order."""
-    live, session, watch, feed, broker, admission, recorder, care = running
+    live, session, watch, feed, broker, recorder, care = running
+    gc_schedule = _gc_schedule(config, live, stack)
 
     async def flush() -> None:
         while True:
@@ -386,11 +332,15 @@ def _start(
     tasks.run("recording", flush())
     tasks.run("journal", care.run())
     tasks.run("ledger", copy.run())
+    tasks.run("collections", gc_schedule.run())
+    if config.features.skew_check_secs:
+        tasks.run("skew sentinel", scoring.sentinel.run())
     tasks.run("timer", live.run_timer())
     tasks.run("models", watch.poll_forever(config.serving.poll_secs))
     tasks.run("reconciliation", session.ask_again())
     stack.callback(live.drain)
     tasks.run("orders", broker.run())
     stack.push_async_callback(broker.close)
-    tasks.run("market data", feed.run(admission))
+    tasks.run("market data", feed.run(scoring.admission))
     stack.push_async_callback(feed.close)
+    return gc_schedule

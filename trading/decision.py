@@ -15,6 +15,14 @@ FEATURES_STALE = Signal(Direction.HOLD, 0.0, 0.0, "features_stale")
 NOT_FINITE = Signal(Direction.HOLD, 0.0, 0.0, "not_finite")
 
 
+FEATURE_SKEW = "feature_skew"
+
+
+def held(signal: Signal, reason: str) -> Signal:
+    """Return HOLD for `reason` with the scores of a signal."""
+    return Signal(Direction.HOLD, signal.confidence, signal.edge_pips, reason)
+
+
 def decide(
     prediction: Prediction | None,
     bid: float,

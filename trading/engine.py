@@ -16,9 +16,9 @@ from core.types import Decision, Prediction, Quote, Signal
 from monitoring.latency import StageLatencies
 from trading.account import Account
 from trading.account_state import Changes, read
-from trading.decision import decide
+from trading.decision import decide, held
 from trading.desk import OrderDesk
-from trading.events import Event, FeaturesRebuilt, ModelSwapped, QuoteIn
+from trading.events import Event, FeaturesRebuilt, HoldInstrument, ModelSwapped, QuoteIn
 from trading.ids import IdBlocks, decision_prefix
 from trading.outputs import Listener, Output
 from trading.pipeline import Submission
@@ -81,6 +81,7 @@ class TradingEngine:
         self.account = Account(trading, risk, costs, instruments)
         self.decision_ids = IdBlocks(journal, decision_prefix(trading.account))
         self.listener_errors = 0
+        self.holds: dict[int, str] = {}
         self._outputs: list[Output] = []
         self._listeners: list[Listener] = []
         self._policy = decision
@@ -100,6 +101,7 @@ class TradingEngine:
             QuoteIn: self.on_quote,
             FeaturesRebuilt: rebuild or nothing,
             ModelSwapped: swap_model or nothing,
+            HoldInstrument: self.on_hold,
         }
 
     def process(self, event: Event) -> Submission | None:
@@ -146,10 +148,19 @@ class TradingEngine:
         predicted = perf_counter_ns()
         age, pip = event.now_ns - quote.ts_recv, self._pips[quote.instrument]
         signal = decide(prediction, quote.bid, quote.ask, pip, age, self._costs, self._policy)
+        if quote.instrument in self.holds:
+            signal = held(signal, self.holds[quote.instrument])
         stamps = (age, received, featured, predicted, perf_counter_ns())
         decision = self._decision(event, prediction, signal, stamps)
         if self.desk.follow(event, signal, prediction, decision.decision_id):
             self.latencies.record("tick_to_send", age + perf_counter_ns() - received)
+
+    def on_hold(self, event: HoldInstrument) -> None:
+        """Decide HOLD on an instrument, or no longer."""
+        if event.reason:
+            self.holds[event.instrument] = event.reason
+        else:
+            self.holds.pop(event.instrument, None)
 
     def recover(
         self, records: Iterable[bytes], now_ns: int, snapshot: Iterable[bytes] = ()

@@ -124,6 +124,17 @@ class ModelSwapped(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag=
     approved: bool
 
 
+class HoldInstrument(msgspec.Struct, frozen=True, gc=False, tag_field="door", tag="hold"):
+    """Decide HOLD on an instrument for a reason of its own, until told that there is none.
+
+    Scores go on being shown; an empty `reason` lifts the hold.
+    """
+
+    now_ns: int
+    instrument: int
+    reason: str
+
+
 Event = (
     QuoteIn
     | OrderEventIn
@@ -135,4 +146,5 @@ Event = (
     | Timer
     | FeaturesRebuilt
     | ModelSwapped
+    | HoldInstrument
 )

@@ -57,7 +57,12 @@ def _frame(payload: bytes) -> bytes:
 
 
 class SessionWriter:
-    """Writes a recording; events are buffered until `buffer_bytes`, `flush` or `close`.
+    """Writes a recording; events are buffered until the buffer is full, `flush` or `close`.
+
+    Parameters
+    ----------
+    buffer : memoryview, optional
+        Writable bytes to buffer in; 64 KiB of its own when absent.
 
     Raises
     ------
@@ -65,21 +70,31 @@ class SessionWriter:
         When the path is taken: a recording is never overwritten.
     """
 
-    def __init__(self, path: Path, header: SessionHeader, *, buffer_bytes: int = 1 << 16) -> None:
+    def __init__(
+        self, path: Path, header: SessionHeader, *, buffer: memoryview | None = None
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.count = 0
-        self._limit = buffer_bytes
-        self._buffer = bytearray()
+        self._buffer = memoryview(bytearray(1 << 16)) if buffer is None else buffer
+        self._used = 0
         self._file: BinaryIO = path.open("xb", buffering=0)
         self._put(MAGIC + _frame(_encode(header)))
 
     def write(self, event: Event) -> None:
         """Take one event; it reaches the file at the next flush."""
-        self._buffer += _frame(_encode(event))
-        self.count += 1
-        if len(self._buffer) >= self._limit:
+        payload = _encode(event)
+        size = _FRAME.size + len(payload)
+        if self._used + size > len(self._buffer):
             self.flush()
+        if size > len(self._buffer):
+            self._put(_frame(payload))
+        else:
+            start, end = self._used + _FRAME.size, self._used + size
+            _FRAME.pack_into(self._buffer, self._used, len(payload), zlib.crc32(payload))
+            self._buffer[start:end] = payload
+            self._used = end
+        self.count += 1
 
     def flush(self) -> None:
         """Hand what is buffered to the operating system.
@@ -89,9 +104,9 @@ class SessionWriter:
         OSError
             When it is not taken whole; the recording ends with what was, and is to be closed.
         """
-        if self._buffer:
-            data = bytes(self._buffer)
-            self._buffer.clear()
+        if self._used:
+            data = self._buffer[: self._used]
+            self._used = 0
             self._put(data)
 
     def close(self) -> None:
@@ -102,7 +117,7 @@ class SessionWriter:
             finally:
                 self._file.close()
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
         while rest:
             # A disk that is nearly full takes a part of it and raises at the next try.

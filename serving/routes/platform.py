@@ -9,10 +9,17 @@ from starlette.responses import Response
 from core.types import TradingState
 from serving.ports import Platform
 from serving.reply import answers, platform_of, reply
-from serving.views import ModelView, PositionsView, ScenarioView, StateView
+from serving.views import HoldView, ModelView, PositionsView, ScenarioView, StateView
 
 router = APIRouter(prefix="/v1")
 Running = Annotated[Platform, Depends(platform_of)]
+
+
+class RearmBody(BaseModel):
+    """The symbol to re-arm."""
+
+    model_config = ConfigDict(extra="forbid")
+    symbol: str = Field(max_length=32)
 
 
 class StateBody(BaseModel):
@@ -66,3 +73,15 @@ async def trading_state(platform: Running) -> Response:
 async def set_trading_state(body: StateBody, platform: Running) -> Response:
     """Enable, only reduce, or halt."""
     return reply(await platform.set_trading_state(body.state, body.reason, body.scope))
+
+
+@router.get("/features/holds", tags=["features"], responses=answers(list[HoldView]))
+async def holds(platform: Running) -> Response:
+    """Show which symbols decide HOLD because their live features cannot be trusted."""
+    return reply(platform.holds())
+
+
+@router.post("/features/rearm", tags=["features"], responses=answers(list[HoldView]))
+async def rearm(body: RearmBody, platform: Running) -> Response:
+    """Trust a symbol's features again, once they are rebuilt from the tape."""
+    return reply(await platform.rearm(body.symbol))

@@ -22,6 +22,7 @@ from serving.ports import OrderRequest
 from serving.stream import Hub
 from serving.views import (
     FeaturesView,
+    HoldView,
     ModelView,
     OrderView,
     PositionsView,
@@ -69,6 +70,7 @@ class StubPlatform:
         self.sent: dict[str, Order] = {}
         self.bodies: dict[str, OrderRequest] = {}
         self.missing: list[str] = []
+        self.held: list[str] = ["EURUSD"]
 
     @property
     def decider(self) -> "StubPlatform":
@@ -116,6 +118,15 @@ class StubPlatform:
     ) -> StateView:
         self.state = state
         return StateView(state, reason)
+
+    def holds(self) -> list[HoldView]:
+        return [HoldView(symbol, "feature_skew") for symbol in self.held]
+
+    async def rearm(self, symbol: str) -> list[HoldView]:
+        if symbol not in self.held:
+            raise NotFound(f"{symbol} is not held")
+        self.held.remove(symbol)
+        return self.holds()
 
     def show(self, order: Order) -> OrderView:
         return order_view(order, DEFAULT_INSTRUMENTS)

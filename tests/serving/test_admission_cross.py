@@ -18,6 +18,7 @@ from features.strength import StrengthMeter, usd_strength
 from market.simulator import simulate
 from serving.admission import Admission
 from serving.live_features import LiveFeatures
+from serving.scoring import _refuse_absent
 from trading.events import Event, FeaturesRebuilt, QuoteIn
 from trading.inbox import Inbox
 
@@ -220,8 +221,6 @@ def test_peers_that_cannot_be_are_refused(tapes: dict[str, QuoteColumns]) -> Non
 
 
 def test_a_model_whose_peers_are_not_followed_is_refused() -> None:
-    from serving.wiring import _refuse_absent
-
     class Manifest:
         peers = PEERS
 

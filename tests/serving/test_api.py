@@ -334,3 +334,11 @@ def test_an_odd_roll_back_is_refused(
 ) -> None:
     answer = client.post(f"/v1/models/{path}/rollback", json=body)
     assert problem_of(answer)["status"] == status
+
+
+def test_held_symbols_are_shown_and_re_armed(client: TestClient) -> None:
+    held = client.get("/v1/features/holds")
+    assert held.json() == [{"symbol": "EURUSD", "reason": "feature_skew"}]
+    assert client.post("/v1/features/rearm", json={"symbol": "EURUSD"}).json() == []
+    assert client.post("/v1/features/rearm", json={"symbol": "EURUSD"}).status_code == 404
+    assert client.post("/v1/features/rearm", json={"symbl": "EURUSD"}).status_code == 422

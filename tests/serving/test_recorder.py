@@ -38,7 +38,7 @@ def recorder_on(path: Path, room: int, chunk: int = 7) -> Recorder:
         risk=RiskConfig(), costs=CostModel(), instruments=(),
     )  # fmt: skip
     recorder = Recorder()
-    recorder.writer = SessionWriter(path, header, buffer_bytes=1)
+    recorder.writer = SessionWriter(path, header, buffer=memoryview(bytearray(1)))
     recorder.writer._file = Disk(recorder.writer._file, room, chunk)  # type: ignore[assignment]
     return recorder
 

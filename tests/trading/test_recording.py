@@ -88,7 +88,7 @@ def test_events_reach_the_file_at_the_buffer_limit_and_at_flush(path):
     writer.flush()
     assert list(SessionReader(path).events()) == EVENTS[:1]
     full = path.with_name("full.events")
-    buffered = write(full, EVENTS[:1] * 50, buffer_bytes=200)
+    buffered = write(full, EVENTS[:1] * 50, buffer=memoryview(bytearray(200)))
     assert 40 < len(list(SessionReader(full).events())) < 50
     writer.close()
     buffered.close()
