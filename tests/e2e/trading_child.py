@@ -42,7 +42,7 @@ LIMITS = RiskConfig(
     symbols=(SYMBOL,), max_order_lots=Decimal(5), max_order_notional=Decimal(1_000_000),
     max_position_lots=Decimal(500), max_gross_notional=Decimal(200_000_000),
     max_net_notional=Decimal(200_000_000), max_currency_notional=Decimal(200_000_000),
-    max_open_orders=100_000, min_equity=Decimal(1_000), collar_pips=50,
+    max_open_orders=100_000, min_equity=Decimal(1_000), collar_pips=2,
     max_quote_age_ms=60_000, duplicate_window_ms=0.001,
     max_instrument_notional=Decimal(200_000_000),
     day_loss_reducing=Decimal(10**9), day_loss_halted=Decimal(10**9),
@@ -187,7 +187,11 @@ class Trading:
 
 
 def some_order(rng: random.Random, key: str, mid: int) -> SubmitOrder:
-    """An IOC at the market, or a limit order that rests close to the market or far from it."""
+    """An IOC at the market, or a limit order that rests close to the market or far from it.
+
+    The collar, which is where an IOC at the market goes out, ends before those that rest far away:
+    else it would meet one of ours, and be refused.
+    """
     side = rng.choice((Side.BUY, Side.SELL))
     quantity = rng.randint(2, 11)
     if rng.random() < 0.5:
