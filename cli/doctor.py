@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from core.config import Config
 from core.settings import settings_file
@@ -25,6 +26,7 @@ class Finding(NamedTuple):
 def examine(config: Config) -> Iterator[Finding]:
     """Yield findings, cheapest first; nothing is started or changed."""
     yield from _files(config)
+    yield from _stores(config)
     yield from _services(config)
     yield from _limits(config)
 
@@ -75,6 +77,26 @@ def _writable(folder: Path) -> bool:
     while not probe.exists():
         probe = probe.parent
     return probe.is_dir() and bool(probe.stat().st_mode & 0o200)
+
+
+def _stores(config: Config) -> Iterator[Finding]:
+    """Which adapters are chosen; an embedded one needs nothing."""
+    storage, cache = config.storage, config.cache
+    chosen = (
+        ("tick store", storage.tick_store, "parquet", storage.clickhouse_url, 9000),
+        ("ledger store", storage.ledger_store, "sqlite", storage.postgres_url, 5432),
+        ("cache", cache.second, "memory", cache.url, 6379),
+    )
+    for name, kind, embedded, url, usual_port in chosen:
+        if kind == embedded:
+            yield Finding(name, f"{kind} (embedded)", True, "")
+            continue
+        parts = urlsplit(url)  # never the whole address: it may hold a password
+        host, port = parts.hostname or "127.0.0.1", parts.port or usual_port
+        yield Finding(
+            name, f"{kind} at {host}:{port}", answers(host, port),
+            "rows wait on the disk; what reads the store fails",
+        )  # fmt: skip
 
 
 def _services(config: Config) -> Iterator[Finding]:

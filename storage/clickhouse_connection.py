@@ -1,5 +1,6 @@
 """A connection to a ClickHouse server over its native protocol, in columns of NumPy."""
 
+import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from storage.clickhouse_dialect import Dialect, Value, dialect_for, with_literal
 Column = NDArray[Any]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PORT = 9000
+# Each failure reaches the caller as Unavailable; the driver would log every attempt beside it.
+logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 
 class ClickHouse(Protocol):

@@ -192,7 +192,15 @@ def plain(record: Record) -> Row:
     return {name: _storable(value) for name, value in items.items()}
 
 
+_AS_THEY_ARE = frozenset((int, float, bool, bytes, Decimal, type(None)))
+
+
 def _storable(value: object) -> object:
+    # Most values end in the first two lines; a batch has tens of thousands of them.
+    if type(value) in _AS_THEY_ARE or (
+        type(value) is str and value.isascii() and "\0" not in value
+    ):
+        return value
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, Mapping | msgspec.Struct):

@@ -14,7 +14,7 @@ from core.errors import BadInput, SpillDamaged
 from storage.spill import SpillFolder
 
 Row = TypeVar("Row")
-REPLAY_ROWS = 20_000
+REPLAY_ROWS = 4_000
 
 
 def _silent(_message: str) -> None:
@@ -103,30 +103,31 @@ class SpillingSink(Generic[Row]):
         return self._spill.rows
 
     def _replay_all(self) -> None:
-        pause = self._retry_min
+        pause, most_rows = self._retry_min, 1
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or len(self._spill))
                 if self._closing:
                     return
-            if self._replay():
-                pause = self._retry_min
+            if self._replay(most_rows):
+                pause, most_rows = self._retry_min, REPLAY_ROWS
                 if not len(self._spill):
                     self._alert(f"{self._name}: all rows are stored again")
                 continue
+            most_rows = 1  # a store that is away is asked with little
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, pause)
             pause = min(2 * pause, self._retry_max)
 
-    def _replay(self) -> bool:
+    def _replay(self, most_rows: int) -> bool:
         """Store what waits longest; False when the store does not take it now."""
-        for most_rows in (REPLAY_ROWS, 1):  # one batch alone when the store refuses several
+        for most in dict.fromkeys((most_rows, 1)):  # one batch alone when several are refused
             try:
                 with self._changed:
-                    paths, rows = self._spill.oldest(most_rows)
+                    paths, rows = self._spill.oldest(most)
                 self._sink(rows)
             except (BadInput, SpillDamaged) as error:
-                if most_rows == 1 or isinstance(error, SpillDamaged):
+                if most == 1 or isinstance(error, SpillDamaged):
                     self._refuse_first(error)
                     return True
             except Exception:  # noqa: BLE001 - whatever a store raises, the rows are kept
