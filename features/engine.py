@@ -1,6 +1,6 @@
 """Feature rows of the live stream: one compiled call per quote, nothing allocated."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from core.columns import F8, I8, QuoteColumns
@@ -52,7 +52,7 @@ class FeatureEngine:
         pips: Sequence[float],
         allocate: kernel.Allocate | None = None,
     ) -> None:
-        kernel.prepare()
+        self._step = _compiled_step()
         self.spec = spec
         self.late = self.malformed = self.cold = 0
         self._pips = tuple(float(pip) for pip in pips)
@@ -74,7 +74,7 @@ class FeatureEngine:
             late or malformed, or the instrument is warming up or cold.
         """
         i = quote.instrument
-        code = kernel.step(
+        code = self._step(
             self._addresses[i],
             quote.ts_event,
             quote.span_ns,
@@ -136,7 +136,7 @@ class FeatureEngine:
         """
         scratch = self._scratch
         scratch.copy_from(self._slots[quote.instrument])
-        code = kernel.step(
+        code = self._step(
             scratch.address,
             quote.ts_event,
             quote.span_ns,
@@ -259,3 +259,15 @@ class FeatureEngine:
             self.late += 1
         else:
             self.malformed += 1
+
+
+def _compiled_step() -> Callable[..., int]:
+    """Return the step as numba's dispatcher calls it once it has looked at the types.
+
+    There is one signature, and to look at nine arguments for it takes longer than most of the
+    kernel. Numbers are converted to it: a price that happens to be an int is a float there.
+    """
+    kernel.prepare()
+    (compiled,) = kernel.step.overloads.values()
+    entry: Callable[..., int] = compiled.entry_point
+    return entry

@@ -152,6 +152,7 @@ class Table:
         self.quotes, self.of_bars = quotes, of_bars
         self.close = [s.close for s in samples]
         self.columns: dict[str, list[float]] = {}
+        self.dollar: tuple[dict[str, QuoteColumns], dict[str, int]] | None = None
 
     def over(self, n: int, what: str) -> list[list[float]]:
         """Window of the last n values of a field at each sample, empty while there are fewer."""
@@ -245,6 +246,8 @@ def _add(t: Table, kind: str, w: tuple[int, ...]) -> None:  # noqa: C901
         _add_range_volatility(t, *w)
     elif kind == "patterns":
         _add_patterns(t, w[0])
+    elif kind == "strength":
+        _add_strength(t)
     else:
         raise AssertionError(f"no naive twin of block {kind!r}")
 
@@ -419,13 +422,58 @@ def _add_patterns(t: Table, secs: int) -> None:
     _as_of(t, values, counts, 14)
 
 
+MINUTE = 60 * 10**9
+
+
+def strength_index(tapes: dict[str, QuoteColumns], sides: dict[str, int]) -> dict[int, float]:
+    """Index of the dollar by minute, of minutes in which anyone quoted once everyone has."""
+    mids: dict[str, dict[int, float]] = {}
+    for symbol in sides:
+        mids[symbol], newest = {}, -1
+        columns = tapes[symbol]
+        for i in range(len(columns)):
+            ts, bid, ask = int(columns.ts[i]), float(columns.bid[i]), float(columns.ask[i])
+            if ts >= newest and math.isfinite(bid + ask) and min(bid, ask) > 0:
+                newest = ts
+                minute = (ts - (1 if columns.span[i] > 0 else 0)) // MINUTE + 1
+                mids[symbol][minute] = 0.5 * (bid + ask)
+    out, known = {}, {}
+    for minute in sorted(set().union(*mids.values())):
+        known |= {symbol: own[minute] for symbol, own in mids.items() if minute in own}
+        if len(known) == len(sides):
+            total = math.fsum(side * math.log(known[symbol]) for symbol, side in sides.items())
+            out[minute] = 1e4 * total / len(sides)
+    return out
+
+
+def _add_strength(t: Table) -> None:
+    index = strength_index(*t.dollar)
+    minutes = list(index)
+    for n in (1, 15):
+        values = []
+        for sample in t.samples:
+            # A row knows what was over a minute before its quote came.
+            at = int(t.quotes.ts[sample.index])
+            known = [m for m in minutes if (m + 1) * MINUTE <= at]
+            enough = len(known) > 15
+            values.append(index[known[-1]] - index[known[-1 - n]] if enough else NAN)
+        t.columns[f"usd_strength_{n}"] = values
+
+
 def features(
-    spec: FeatureSpec, columns: QuoteColumns, pip: float
+    spec: FeatureSpec,
+    columns: QuoteColumns,
+    pip: float,
+    dollar: tuple[dict[str, QuoteColumns], dict[str, int]] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Rows (float64, all samples), the quote that ended each, and the number of late quotes."""
+    """Rows (float64, all samples), the quote that ended each, and the number of late quotes.
+
+    `dollar` has the tapes and sides of the dollar's strength, for a spec that needs it.
+    """
     bar = spec.cadence is Cadence.BAR
     samples, late = bars(columns, spec.bar_ns) if bar else ticks(columns)
     table = Table(samples, pip, columns, of_bars=bar)
+    table.dollar = dollar
     for block in spec.blocks:
         _add(table, block.kind, block.windows)
     rows = np.array([table.columns[name] for name in spec.names]).T

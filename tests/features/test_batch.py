@@ -3,15 +3,18 @@ import pytest
 
 from core.columns import QuoteColumns, concat
 from features.batch import compute
-from features.spec import spec_named
+from features.catalogue import BLOCKS
+from features.spec import spec_named, spec_names
+from features.strength import usd_strength
 from tests import naive
 
 MINUTE = 60_000_000_000
 
 
-def assert_rows_are_naive(spec, columns, pip):
-    got = compute(spec, columns, pip)
-    rows, index, late = naive.features(spec, columns, pip)
+def assert_rows_are_naive(spec, columns, pip, dollar=None):
+    strength = None if dollar is None else usd_strength(*dollar)
+    got = compute(spec, columns, pip, strength)
+    rows, index, late = naive.features(spec, columns, pip, dollar)
     assert got.index.tolist() == index.tolist()
     assert got.late == late
     ready = np.isfinite(rows).all(axis=1)
@@ -40,6 +43,32 @@ def test_rows_of_minutes_are_those_of_the_naive_twins(name, make_minutes):
 def test_rows_of_ticks_are_those_of_the_naive_twins(name, make_ticks):
     columns = make_ticks(30_000 if name.endswith("bar") else 4_000, price=86.6)
     assert assert_rows_are_naive(spec_named(name), columns, 1e-2) > 50
+
+
+@pytest.mark.parametrize("name", ["full-bar", "full-tick"])
+def test_rows_of_real_files_are_those_of_the_naive_twins(name, tape, real_name):
+    warm = assert_rows_are_naive(spec_named(name), tape.columns[:4_000], tape.pip)
+    assert warm > 0 or (name == "full-bar" and "ticks" in real_name)
+
+
+@pytest.mark.parametrize("name", ["cross-bar", "cross-tick"])
+def test_rows_of_several_instruments_are_those_of_the_naive_twins(name, make_ticks, make_minutes):
+    sides = {"EURUSD": -1, "USDJPY": 1, "GBPUSD": -1}
+    if name.endswith("bar"):
+        tapes = {s: make_minutes(600, seed=k, price=1.1 + k) for k, s in enumerate(sides)}
+    else:
+        tapes = {s: make_ticks(4_500, seed=k, price=1.1 + k) for k, s in enumerate(sides)}
+    columns = concat([tapes["EURUSD"][:300], tapes["EURUSD"][250:260], tapes["EURUSD"][300:]])
+    tapes["EURUSD"] = columns
+    assert assert_rows_are_naive(spec_named(name), columns, 1e-4, (tapes, sides)) > 200
+
+
+def test_every_block_that_ships_has_a_naive_twin(make_minutes):
+    """Each column of every spec comes from the tests above; nothing else can be in a spec."""
+    shipped = {block.kind for name in spec_names() for block in spec_named(name).blocks}
+    assert shipped - {kind for kind in shipped if kind.startswith("user:")} == set(BLOCKS)
+    checked = {block.kind for name in (*NAMES, "cross-bar") for block in spec_named(name).blocks}
+    assert checked == set(BLOCKS)
 
 
 def shuffled(columns: QuoteColumns) -> QuoteColumns:

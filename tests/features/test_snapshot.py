@@ -32,9 +32,9 @@ def test_snapshots_at_100_random_quotes_change_no_bit(name, make_minutes):
 
 
 @pytest.mark.parametrize("name", ["full-bar", "full-tick"])
-def test_snapshots_change_no_bit_on_real_ticks(name, load_real):
-    tape = load_real("histdata EURUSD ticks")
-    assert check_snapshots(spec_named(name), tape.columns, tape.pip, n_points=100).ok
+def test_snapshots_at_100_random_quotes_change_no_bit_on_real_files(name, tape):
+    report = check_snapshots(spec_named(name), tape.columns, tape.pip, n_points=100)
+    assert report.equal
 
 
 def test_a_restored_engine_is_the_same_in_everything(engine, make_minutes):
