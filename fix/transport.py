@@ -139,6 +139,7 @@ class Initiator:
 
 
 Resolve = Callable[[str], tuple[FixSession, Application] | None]
+Wrap = Callable[[asyncio.Protocol], asyncio.Protocol]
 
 
 class Acceptor:
@@ -148,6 +149,8 @@ class Acceptor:
     ----------
     resolve : callable of CompID to (FixSession, Application) or None
         None hangs up.
+    wrap : callable, optional
+        Puts something between a socket and its link, as a test or a simulated venue does.
     commit_on_return : bool
         See the module's docstring.
 
@@ -158,9 +161,15 @@ class Acceptor:
     """
 
     def __init__(
-        self, resolve: Resolve, *, commit_on_return: bool = True, greeting_secs: float = 10.0
+        self,
+        resolve: Resolve,
+        *,
+        commit_on_return: bool = True,
+        greeting_secs: float = 10.0,
+        wrap: Wrap | None = None,
     ) -> None:
         self._resolve = resolve
+        self._wrap = wrap
         self._commit_on_return = commit_on_return
         self._greeting_secs = greeting_secs
         self._server: asyncio.Server | None = None
@@ -203,9 +212,10 @@ class Acceptor:
         link = Link(*found, commit_on_return=self._commit_on_return)
         self._links[comp_id] = link
         link.closed.add_done_callback(lambda _: self._links.pop(comp_id))
-        transport.set_protocol(link)
-        link.connection_made(transport)
-        link.data_received(data)
+        protocol = link if self._wrap is None else self._wrap(link)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
 
 
 class _Greeting(asyncio.Protocol):
