@@ -54,7 +54,7 @@ class Backoff:
 
     def __init__(self, least_secs: float, most_secs: float, rng: random.Random) -> None:
         self._least = least_secs
-        self._most = most_secs
+        self.most_secs = most_secs
         self._rng = rng
         self._pause = least_secs
 
@@ -65,12 +65,16 @@ class Backoff:
     def next_secs(self) -> float:
         """Return the length of the next pause."""
         pause = self._pause * (0.5 + 0.5 * self._rng.random())
-        self._pause = min(self._pause * 2.0, self._most)
+        self._pause = min(self._pause * 2.0, self.most_secs)
         return pause
 
 
 class Initiator:
     """Keeps a session connected: connects, and again with growing pauses, until closed.
+
+    Pauses begin anew after a connection that lasted longer than the longest of them. One that was
+    logged on and ended at once must not: what ended it is still there, and each attempt uses up
+    numbers of the session on both sides.
 
     Attributes
     ----------
@@ -122,10 +126,11 @@ class Initiator:
         except OSError:
             return
         self.connections += 1
+        began = loop.time()
         if self._stop.is_set():
             self.link.abort("stopped")
         await asyncio.shield(self.link.closed)
-        if self.link.was_up:
+        if self.link.was_up and loop.time() - began > self._backoff.most_secs:
             self._backoff.reset()
         self.link = None
 
