@@ -43,7 +43,11 @@ LIMITS = RiskConfig(
     max_position_lots=Decimal("0.40"), max_gross_notional=Decimal(20_000_000),
     max_net_notional=Decimal(20_000_000), max_currency_notional=Decimal(20_000_000),
     max_open_orders=OPEN_ORDERS, min_equity=Decimal(1), collar_pips=50,
-    max_quote_age_ms=5_000, duplicate_window_ms=0.001,
+    max_quote_age_ms=5_000, duplicate_window_ms=0.001, max_instrument_notional=Decimal(20_000_000),
+    day_loss_reducing=Decimal(10**9), day_loss_halted=Decimal(10**9),
+    drawdown_reducing=Decimal(10**9), drawdown_halted=Decimal(10**9), max_orders_per_sec=1e6,
+    order_burst=10**6, max_cancels_per_sec=1e6, cancel_burst=10**6, max_executions=10**6,
+    executions_window_secs=60.0, max_decision_age_ms=60_000.0,
 )  # fmt: skip
 TRADING = TradingConfig(
     account="SIM", enabled_at_start=True, ack_timeout_ms=400.0, order_lots=Decimal("0.10")
