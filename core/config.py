@@ -257,14 +257,22 @@ class FixConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueConfig:
-    """The simulated venue. `speed` is tape time over real time; 0 means no pause at all."""
+    """The simulated venue. `speed` is tape time over real time; 0 means no pause at all.
+
+    Orders wait `latency_ms`, or what is drawn from `latency_file`: a line for each measured
+    latency, in ms. `faults_per_min` connections misbehave a minute, on average, for the first
+    `faults_secs`; 0 is never. `seed` is behind every draw.
+    """
 
     __pydantic_config__ = _STRICT
     speed: float = 60.0
     max_quotes_per_sec: float = 1_000.0
     latency_ms: float = 0.2
+    latency_file: str = ""
     partial_ratio: float = 0.2
     reject_ratio: float = 0.02
+    faults_per_min: float = 0.0
+    faults_secs: float = 600.0
     seed: int = 11
 
 

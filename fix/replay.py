@@ -15,20 +15,23 @@ class Replayed(NamedTuple):
     body: bytes
 
 
-def replay(store: SessionStore, first: int, last: int, now: bytes) -> Iterator[Replayed]:
+def replay(store: SessionStore, first: int, last: int, now_ns: int) -> Iterator[Replayed]:
     """Messages that fill `first` to `last` without a hole.
 
     Parameters
     ----------
-    now : bytes
-        SendingTime of this answer; a gap fill was never sent before, so it is also its
-        OrigSendingTime.
+    now_ns : int
+        SendingTime of this answer, ns UTC. A gap fill was never sent before, so it is also its
+        OrigSendingTime. It bounds that of all others: what was sent while our clock was ahead was
+        sent before now all the same, and the peer must refuse an origin that lies in its future,
+        again and again.
     """
+    now = timestamps.encode_ms(now_ns)
     missing = first
     for message in store.sent(first, last):
         if message.seq > missing:
             yield _gap_fill(missing, message.seq, now)
-        origin = timestamps.encode_ms(message.sending_ns)
+        origin = timestamps.encode_ms(min(message.sending_ns, now_ns))
         yield Replayed(
             message.msg_type, message.seq, b"43=Y\x01122=%b\x01%b" % (origin, message.body)
         )

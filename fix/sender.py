@@ -89,8 +89,9 @@ class Sender:
         if not 1 <= first <= newest or 0 < last < first:
             raise FixFieldError(tags.BEGIN_SEQ_NO, tags.VALUE_INCORRECT, "no such messages")
         last = newest if last == 0 else min(last, newest)
-        now = timestamps.encode_ms(self._clock.now_ns())
-        for part in replay(self._store, first, last, now):
+        now_ns = self._clock.now_ns()
+        now = timestamps.encode_ms(now_ns)
+        for part in replay(self._store, first, last, now_ns):
             self._put(part.msg_type, part.seq, part.body, now)
 
     def take(self) -> bytes:

@@ -54,7 +54,7 @@ class Backoff:
 
     def __init__(self, least_secs: float, most_secs: float, rng: random.Random) -> None:
         self._least = least_secs
-        self._most = most_secs
+        self.most_secs = most_secs
         self._rng = rng
         self._pause = least_secs
 
@@ -65,12 +65,16 @@ class Backoff:
     def next_secs(self) -> float:
         """Return the length of the next pause."""
         pause = self._pause * (0.5 + 0.5 * self._rng.random())
-        self._pause = min(self._pause * 2.0, self._most)
+        self._pause = min(self._pause * 2.0, self.most_secs)
         return pause
 
 
 class Initiator:
     """Keeps a session connected: connects, and again with growing pauses, until closed.
+
+    Pauses begin anew after a connection that lasted longer than the longest of them. One that was
+    logged on and ended at once must not: what ended it is still there, and each attempt uses up
+    numbers of the session on both sides.
 
     Attributes
     ----------
@@ -122,10 +126,11 @@ class Initiator:
         except OSError:
             return
         self.connections += 1
+        began = loop.time()
         if self._stop.is_set():
             self.link.abort("stopped")
         await asyncio.shield(self.link.closed)
-        if self.link.was_up:
+        if self.link.was_up and loop.time() - began > self._backoff.most_secs:
             self._backoff.reset()
         self.link = None
 
@@ -139,6 +144,7 @@ class Initiator:
 
 
 Resolve = Callable[[str], tuple[FixSession, Application] | None]
+Wrap = Callable[[asyncio.Protocol], asyncio.Protocol]
 
 
 class Acceptor:
@@ -148,6 +154,8 @@ class Acceptor:
     ----------
     resolve : callable of CompID to (FixSession, Application) or None
         None hangs up.
+    wrap : callable, optional
+        Puts something between a socket and its link, as a test or a simulated venue does.
     commit_on_return : bool
         See the module's docstring.
 
@@ -158,9 +166,15 @@ class Acceptor:
     """
 
     def __init__(
-        self, resolve: Resolve, *, commit_on_return: bool = True, greeting_secs: float = 10.0
+        self,
+        resolve: Resolve,
+        *,
+        commit_on_return: bool = True,
+        greeting_secs: float = 10.0,
+        wrap: Wrap | None = None,
     ) -> None:
         self._resolve = resolve
+        self._wrap = wrap
         self._commit_on_return = commit_on_return
         self._greeting_secs = greeting_secs
         self._server: asyncio.Server | None = None
@@ -203,9 +217,10 @@ class Acceptor:
         link = Link(*found, commit_on_return=self._commit_on_return)
         self._links[comp_id] = link
         link.closed.add_done_callback(lambda _: self._links.pop(comp_id))
-        transport.set_protocol(link)
-        link.connection_made(transport)
-        link.data_received(data)
+        protocol = link if self._wrap is None else self._wrap(link)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
 
 
 class _Greeting(asyncio.Protocol):

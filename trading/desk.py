@@ -207,7 +207,8 @@ class OrderDesk:
         """Change the state of one scope, journaled before it counts; the kill switch cancels too.
 
         A human who enables the account after a drawdown has it counted from there; one who enables
-        a strategy after repeated executions has those forgotten.
+        a strategy after repeated executions has those forgotten. When the journal fails, trading
+        halts all the same, but whoever asked hears that a restart would not know of it.
         """
         problem = self._account.scopes.refusal(event.scope)
         if problem:
@@ -219,6 +220,8 @@ class OrderDesk:
             for order in self._account.book.open_orders():
                 if self._in_scope(order, event.scope):
                     self._cancel(order, event.now_ns)
+        if event.who != _ENGINE and not self._journal.healthy:
+            raise Unavailable("the journal failed: the state counts until a restart, not beyond")
 
     def _in_scope(self, order: Order, scope: str) -> bool:
         symbol = self._symbols[order.instrument]

@@ -15,7 +15,8 @@ from fix.link import Application
 from fix.session import FixSession
 from fix.store import FileStore, MemoryStore
 from fix.transport import Acceptor
-from venue.latency import DelayQueue
+from venue.faults import FaultPlan, FaultyWire, draw_windows
+from venue.latency import DelayQueue, delay_of
 from venue.market_door import MarketDoor
 from venue.order_door import REPLAYABLE, OrderDoor
 from venue.state import Venue
@@ -47,6 +48,8 @@ class VenueStatus(msgspec.Struct, frozen=True):
         What is on the tape, for `venue.tape.read_parts`.
     positions : dict of str to str
         Signed lots of each symbol, as the venue counts its executions; flat ones are left out.
+    faults : dict of str to int
+        How often each kind of fault was carried out.
     """
 
     pid: int
@@ -60,6 +63,7 @@ class VenueStatus(msgspec.Struct, frozen=True):
     parts: tuple[TapePart, ...]
     venue: VenueConfig
     positions: dict[str, str] = {}
+    faults: dict[str, int] = {}
 
 
 def read_status(folder: Path) -> VenueStatus | None:
@@ -83,6 +87,8 @@ class VenueServer:
         `host`, `port` (0: any free one) and the CompIDs, as the client has them.
     folder : Path
         Where the venue keeps what must survive it.
+    faults : FaultPlan, optional
+        What goes wrong on the way to its clients; by default drawn as `config` says.
 
     Attributes
     ----------
@@ -99,6 +105,7 @@ class VenueServer:
         fix: FixConfig,
         folder: Path,
         clock: Clock | None = None,
+        faults: FaultPlan | None = None,
     ) -> None:
         self.done = asyncio.Event()
         self._instruments = instruments
@@ -107,14 +114,18 @@ class VenueServer:
         self._folder = folder
         self._clock = clock or SystemClock()
         self.venue = Venue(tape, VenueLog(folder / LOG_FILE), instruments, config)
-        self._delay = DelayQueue(config.latency_ms / 1e3)
+        self._delay = DelayQueue(delay_of(config))
         self._started = asyncio.Event()
         self._parts = tape.parts(instruments)
         self._tasks: list[asyncio.Task[None]] = []
         self._sessions: dict[str, tuple[FixSession, Application]] = {}
         self._orders = self._open_orders_door()
         self._market = self._open_market_door()
-        self._acceptor = Acceptor(self._sessions.get)
+        self.faults = faults or FaultPlan(
+            draw_windows(config.seed, config.faults_per_min, config.faults_secs), config.seed
+        )
+        faulty = faults is not None or config.faults_per_min > 0
+        self._acceptor = Acceptor(self._sessions.get, wrap=self._wrap if faulty else None)
         self.port = 0
 
     async def start(self) -> int:
@@ -165,7 +176,11 @@ class VenueServer:
             self._parts,
             self._config,
             self._positions(),
+            {fault.value: count for fault, count in self.faults.met.items()},
         )
+
+    def _wrap(self, link: asyncio.Protocol) -> asyncio.Protocol:
+        return FaultyWire(link, self.faults)
 
     def _positions(self) -> dict[str, str]:
         held = ((row, self.venue.matching.position(row.id)) for row in self._instruments)

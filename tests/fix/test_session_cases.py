@@ -411,6 +411,18 @@ def _(bench: Bench) -> None:
     assert bench.say(b"B", seq=7) == []
 
 
+@case("8e", "OrigSendingTime of a resend is never after its SendingTime, though our clock was")
+def _(bench: Bench) -> None:
+    bench.clock.advance(200 * SECOND)
+    bench.session.send_app(b"B", b"58=from the future\x01")
+    bench.sent()
+    bench.clock.advance(-200 * SECOND)
+    ours = bench.session.next_out - 1
+    (again,) = bench.say(tags.RESEND_REQUEST, (7, b"%d" % ours), (16, b"0"))
+    assert again.get(58) == b"from the future"
+    assert again.time_ns(122) <= again.time_ns(52)
+
+
 # --- 9 to 11 synchronise, SequenceReset ---
 
 

@@ -14,6 +14,8 @@ from fix.events import PeerReject, Role, SessionConfig
 from fix.session import FixSession
 from fix.store import MemoryStore
 from fix.transport import Acceptor, Backoff, Initiator, Link
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.network import Network
 
 
 class Recorder:
@@ -51,6 +53,7 @@ class Scene:
         self.venue = Recorder()
         agreed = SessionConfig(sender="VENUE", target="US", role=Role.ACCEPTOR)
         session = FixSession(agreed, MemoryStore(), self.clock, lambda _: True)
+        self.venue_session = session
         known = {"US": (session, self.venue)}
         self.acceptor = Acceptor(known.get)
         self.port = 0
@@ -267,3 +270,31 @@ def test_pauses_grow_to_their_limit_and_begin_again() -> None:
         assert full / 2 <= pause <= full
     backoff.reset()
     assert backoff.next_secs() <= 1.0
+
+
+def test_a_session_that_ends_right_after_each_logon_is_not_tried_in_a_tight_loop() -> None:
+    """Else both sides would use up numbers, by the hundred a second, for as long as it lasts."""
+    loop = VirtualLoop(0)
+    Network(loop, 0)
+
+    class Unwilling(Recorder):
+        def on_up(self, link: Link, recovered: bool) -> None:
+            link.abort("not today")
+
+    async def script() -> int:
+        scene = Scene()
+        known = scene.venue_session, Unwilling()
+        acceptor = Acceptor({"US": known}.get)
+        await acceptor.start("127.0.0.1", 1)
+        backoff = Backoff(0.02, 2.0, random.Random(1))
+        initiator = Initiator(scene.session(), Recorder(), "127.0.0.1", 1, backoff)
+        running = asyncio.create_task(initiator.run())
+        await asyncio.sleep(60)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return initiator.connections
+
+    try:
+        assert 30 <= loop.run_until_complete(script()) <= 80
+    finally:
+        loop.close()

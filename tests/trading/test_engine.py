@@ -249,6 +249,15 @@ def test_a_session_that_breaks_in_send_leaves_the_order_unknown(house):
     assert [type(r) for r in records(house)[-2:]] == [Intent, Happened]
 
 
+def test_a_halt_that_the_journal_did_not_take_counts_and_is_told(house):
+    """Who halts must know when a restart would trade again."""
+    house.journal.healthy = False
+    event = SetTradingState(house.now, TradingState.HALTED, "stop", "a human")
+    with pytest.raises(Unavailable, match="not beyond"):
+        house.engine.process(event)
+    assert house.engine.account.states.state is TradingState.HALTED
+
+
 def test_a_journal_that_fails_sends_nothing_and_halts(house):
     def refuse(_):
         house.journal.healthy = False
