@@ -40,6 +40,7 @@ from serving.tasks import BackgroundTasks
 from storage.batch_writer import BatchWriter
 from storage.parquet import TickStore
 from storage.sqlite import Ledger
+from trading import risk_kernel
 from trading.brokers.fix import FixBroker, order_session
 from trading.engine import TradingEngine
 from trading.events import ModelSwapped
@@ -145,7 +146,7 @@ async def open_runtime(
     async with AsyncExitStack() as stack:
         stores = _open_stores(config, stack)
         live = LiveLoop(clock, stores.journal)
-        await asyncio.to_thread(kernel.prepare)
+        await asyncio.to_thread(_compile)
         scoring = _scoring(config, instruments, live)
         stack.push_async_callback(scoring.admission.close)
         session = OrderSession(live)
@@ -191,6 +192,11 @@ async def open_runtime(
             recorder=recorder,
             tasks=tasks,
         )
+
+
+def _compile() -> None:
+    kernel.prepare()
+    risk_kernel.prepare()
 
 
 def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:

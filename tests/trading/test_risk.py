@@ -10,7 +10,7 @@ from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
 from core.types import OrderEventKind, OrderStatus, OrderType, Side, TradingState, tick
 from trading.events import QuoteIn, SessionChanged, SetTradingState
 from trading.limits import bounds_of
-from trading.risk import CHECKS, evaluate
+from trading.risk import CHECKS, evaluate, plan_of
 
 K = OrderEventKind
 SEC = 1_000_000_000
@@ -374,8 +374,8 @@ def test_a_check_that_fails_denies(house, monkeypatch, index):
         raise RuntimeError("boom")
 
     rows = list(CHECKS)
-    rows[index] = rows[index]._replace(check=broken)
-    monkeypatch.setattr("trading.risk.CHECKS", tuple(rows))
+    rows[index] = rows[index]._replace(check=broken, place=-1)
+    monkeypatch.setattr("trading.risk._ALL", plan_of(tuple(rows)))
     no = refused(house.submit("a"))
     assert no.check == rows[index].name
     assert "RuntimeError" in no.reason
