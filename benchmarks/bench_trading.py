@@ -7,11 +7,13 @@ figure is a percentile over single calls, in microseconds.
 
 import gc
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from time import perf_counter_ns
 
+import msgspec
 import numpy as np
 import xgboost
 
@@ -28,14 +30,15 @@ from trading.decision import decide
 from trading.engine import TradingEngine
 from trading.events import OrderEventIn, QuoteIn, SessionChanged, SubmitOrder
 from trading.journal import FileJournal
-from trading.risk import evaluate
+from trading.risk import evaluate, largest_lots
+from trading.risk_checks import RiskContext
 from trading.scenarios import Reference, ScenarioTable, compute
 
 CALLS = 20_000
 MONDAY_NS = 1_600_100_000_000_000_000
 SEC = 1_000_000_000
 LIMITS = RiskConfig(
-    symbols=("EURUSD",),
+    symbols=("EURUSD", "GBPUSD", "USDJPY", "XAUUSD"),
     max_order_lots=Decimal(5),
     max_order_notional=Decimal(1_000_000),
     max_position_lots=Decimal(5),
@@ -47,7 +50,20 @@ LIMITS = RiskConfig(
     collar_pips=20.0,
     max_quote_age_ms=5_000.0,
     duplicate_window_ms=50.0,
+    max_instrument_notional=Decimal(1_000_000),
+    day_loss_reducing=Decimal(40_000),
+    day_loss_halted=Decimal(50_000),
+    drawdown_reducing=Decimal(40_000),
+    drawdown_halted=Decimal(50_000),
+    max_orders_per_sec=1e6,
+    order_burst=1_000_000,
+    max_cancels_per_sec=1e6,
+    cancel_burst=1_000_000,
+    max_executions=1_000_000,
+    executions_window_secs=0.1,
+    max_decision_age_ms=1_000.0,
 )
+PRICES = ((1.1, 1.1001), (1.3, 1.3002), (150.0, 150.02), (1_900.0, 1_900.4))
 
 
 class ConstantRow:
@@ -77,6 +93,8 @@ class LastOrder:
         self.order = order
 
     def cancel(self, order: Order) -> None: ...
+
+    def replace(self, order: Order) -> None: ...
 
     def request_status(self, order: Order) -> None: ...
 
@@ -111,9 +129,13 @@ def _percentiles(samples: list[int]) -> dict[str, float]:
     return {"p50_us": round(float(p50), 2), "p99_us": round(float(p99), 2), "calls": len(kept)}
 
 
-def _time(call: Callable[[], object], calls: int = CALLS) -> dict[str, float]:
+def _time(
+    call: Callable[[], object], calls: int = CALLS, before: Callable[[], object] | None = None
+) -> dict[str, float]:
     samples = []
     for _ in range(calls):
+        if before is not None:
+            before()
         started = perf_counter_ns()
         call()
         samples.append(perf_counter_ns() - started)
@@ -126,22 +148,70 @@ def _decide() -> dict[str, float]:
     return _time(lambda: decide(prediction, 1.1, 1.1001, 1e-4, 1_000, costs, config))
 
 
-def _risk(engine: TradingEngine) -> dict[str, dict[str, float]]:
-    engine.process(QuoteIn(MONDAY_NS + SEC, tick(0, 1, MONDAY_NS + SEC, 1.1, 1.1001), act=False))
-    request = SubmitOrder(MONDAY_NS + SEC, "key", "PAPER", "manual", 0, Side.BUY, 10)
+def _risk(engine: TradingEngine, broker: LastOrder) -> dict[str, dict[str, float]]:
+    """All eighteen checks with positions in four instruments and a quote before each order.
+
+    Before each call the engine takes a quote, so that caches are as cold as they are live, and the
+    price has moved; the control, a sum of a hundred numbers, is timed in the same way.
+    `largest_size_that_passes` is the search that a denial is told with.
+    """
+    quotes = _hold_everything(engine, broker)
+    now = MONDAY_NS + SEC
+    request = SubmitOrder(now, "key", "PAPER", "manual", 0, Side.BUY, 10)
     order = engine.desk.pipeline._build(request, "")
-    gate, state = engine.account.risk, engine.account.states.state
+    order = msgspec.structs.replace(order, limit_ticks=110_020)  # the market moves around it
+    gate, state, marks = engine.account.risk, engine.account.states.state, engine.account.marks
+
+    def move() -> None:
+        engine.process(QuoteIn(now, next(quotes), act=False))
+
+    def context() -> RiskContext:
+        return gate.context(order, now, state, session_ready=True, journal_healthy=True)
 
     def check(precomputed: bool) -> None:
-        context = gate.context(
-            order, MONDAY_NS + SEC, state, session_ready=True, journal_healthy=True
-        )
-        assert evaluate(context, precomputed=precomputed) is None
+        assert evaluate(context(), precomputed=precomputed) is None
+
+    huge = msgspec.structs.replace(order, quantity=10_000)
+
+    def largest() -> None:
+        found = gate.context(huge, now, state, session_ready=True, journal_healthy=True)
+        assert Decimal(largest_lots(found)) > 1
+
+    def watch() -> None:
+        engine.account.watch_losses(now)
 
     return {
-        "risk_13_checks": _time(lambda: check(False)),
-        "risk_with_scenario": _time(lambda: check(True)),
+        "control_sum_of_100": _time(lambda: sum(range(100)), before=move),
+        "risk_18_checks": {**_time(lambda: check(False), before=move), "bar_p99_us": 15},
+        "risk_18_checks_in_a_row": _time(lambda: check(False)),
+        "risk_with_scenario": _time(lambda: check(True), before=move),
+        "largest_size_that_passes": {**_time(largest, before=move), "bar_p99_us": 100},
+        "losses_on_a_mark": _time(watch, before=lambda: marks.update(next(quotes))),
     }
+
+
+def _hold_everything(engine: TradingEngine, broker: LastOrder) -> Iterator[Quote]:
+    """Open a position in each instrument; return quotes of all that go on and on."""
+
+    def endless() -> Iterator[Quote]:
+        for seq in count(1):
+            instrument = seq % len(PRICES)
+            bid, ask = PRICES[instrument]
+            move = (seq % 7) * (ask - bid) / 10
+            yield tick(instrument, seq, MONDAY_NS + SEC, bid + move, ask + move)
+
+    quotes = endless()
+    for _ in range(2 * len(PRICES)):
+        engine.process(QuoteIn(MONDAY_NS + SEC, next(quotes), act=False))
+    for instrument in range(len(PRICES)):
+        request = SubmitOrder(
+            MONDAY_NS + SEC, f"open-{instrument}", "PAPER", "manual", instrument, Side.BUY, 20
+        )
+        sent = engine.process(request)
+        assert sent is not None
+        assert sent.refused is None, sent.refused
+        _fill(engine, broker.order, MONDAY_NS + SEC)
+    return quotes
 
 
 def _journal(folder: Path) -> dict[str, dict[str, float]]:
@@ -200,8 +270,8 @@ def _tick_to_decision() -> dict[str, float]:
 
 def _fill(engine: TradingEngine, order: Order, now: int) -> None:
     fill = Fill(
-        "VENUE", order.client_order_id, order.client_order_id, 0, order.side, order.quantity,
-        110_005, now, 1,
+        "VENUE", order.client_order_id, order.client_order_id, order.instrument, order.side,
+        order.quantity, order.limit_ticks, now, 1,
     )  # fmt: skip
     event = OrderEvent(order.client_order_id, OrderEventKind.FILL, now, fill=fill)
     engine.process(OrderEventIn(now, event))
@@ -213,8 +283,8 @@ def run() -> dict[str, dict[str, float]]:
     gc.freeze()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        engine, _, journal = _engine(folder / "risk", scenarios=True)
-        found = {"decide": _decide(), **_risk(engine), **_journal(folder)}
+        engine, broker, journal = _engine(folder / "risk", scenarios=True)
+        found = {"decide": _decide(), **_risk(engine, broker), **_journal(folder)}
         journal.close()
         found["tick_to_decision"] = _tick_to_decision()
         found["tick_to_send"] = _walk(folder / "walk", scenarios=False)

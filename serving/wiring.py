@@ -43,6 +43,7 @@ from storage.row_codec import decode_rows, encode_rows
 from storage.spill import SpillFolder
 from storage.spilling_sink import SpillingSink
 from storage.sqlite import Ledger
+from trading import risk_kernel
 from trading.brokers.fix import FixBroker, order_session
 from trading.engine import TradingEngine
 from trading.journal import FileJournal
@@ -92,7 +93,7 @@ async def open_runtime(
     async with AsyncExitStack() as stack:
         stores = _open_stores(config, stack)
         live = LiveLoop(clock, stores.journal)
-        await asyncio.to_thread(kernel.prepare)
+        await asyncio.to_thread(_compile)
         scoring = open_scoring(config, instruments, live)
         stack.push_async_callback(scoring.admission.close)
         session = OrderSession(live)
@@ -160,6 +161,11 @@ def _gc_schedule(config: Config, live: LiveLoop, stack: AsyncExitStack) -> GcSch
     schedule = GcSchedule(config.memory, lambda: live.active_ns)
     stack.callback(schedule.stop)
     return schedule
+
+
+def _compile() -> None:
+    kernel.prepare()
+    risk_kernel.prepare()
 
 
 def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:

@@ -11,11 +11,12 @@ from trading.account_state import Changes, Small
 from trading.losses import KEPT as LOSSES
 from trading.losses import Breached
 from trading.marks import Marks
-from trading.orders import Applied, OrderBook, is_open
+from trading.orders import Applied, OrderBook
 from trading.portfolio import Portfolio, Profit
 from trading.records import Denied, Happened, Intent, Kept, Record, StateChanged
 from trading.risk_gate import RiskGate
 from trading.trading_state import GLOBAL, TradingStates, known_scopes
+from trading.transitions import is_open
 
 
 class Change(NamedTuple):
@@ -169,7 +170,7 @@ class Account:
 
         Only one that is stricter than the account's is returned.
         """
-        found = self.risk.losses.observe(self.portfolio.equity_micros(), tape_ns)
+        found = self.risk.losses.observe(self.risk.valuation.equity(), tape_ns)
         if found is None or not self.states.is_stricter(self.scope, found.state):
             return None
         return found

@@ -4,7 +4,8 @@ from time import perf_counter_ns
 
 from core.types import Order, OrderStatus
 from monitoring.latency import StageLatencies
-from trading.orders import IN_DOUBT, OrderBook
+from trading.orders import OrderBook
+from trading.transitions import IN_DOUBT
 
 
 class Acknowledgements:

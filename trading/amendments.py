@@ -2,7 +2,8 @@
 
 from core.errors import BadInput
 from core.types import Amendment, Order, OrderType, TimeInForce
-from trading.orders import STOPS, with_terms
+from trading.orders import with_terms
+from trading.transitions import STOPS
 
 
 def refuse_odd_terms(order: Order, asked: Amendment) -> None:

@@ -31,7 +31,9 @@ class RateBuckets:
         if found is None:
             return self.burst
         level, at = found
-        return min(self.burst, level + max(0, now_ns - at) * self.rate)
+        if now_ns > at:
+            level += (now_ns - at) * self.rate
+        return level if level < self.burst else self.burst
 
     def take(self, slot: Slot, now_ns: int) -> bool:
         """Take a token; False, and nothing taken, when there is none."""
@@ -67,6 +69,8 @@ class Executions:
 
     def count(self, strategy: str, instrument: int, side: Side, now_ns: int) -> int:
         """Return how many executions the window that ends now holds."""
+        if not self._times:
+            return 0
         times = self._times.get((strategy, instrument, side))
         if not times:
             return 0

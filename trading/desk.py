@@ -39,7 +39,7 @@ from trading.events import (
     Timer,
 )
 from trading.ids import MODEL_STRATEGY
-from trading.orders import is_open, terms_of
+from trading.orders import terms_of
 from trading.outputs import FillUpdate, OrderUpdate, Output, StateUpdate
 from trading.pipeline import OrderPipeline, Submission
 from trading.ports import Broker, Journal
@@ -48,6 +48,7 @@ from trading.risk_checks import CALLERS_OWN, Basis
 from trading.scenarios import ScenarioTable
 from trading.sizing import next_quantity
 from trading.trading_state import GLOBAL
+from trading.transitions import is_open
 from trading.watchers import Watchers
 
 WORKING = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})

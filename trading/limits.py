@@ -14,6 +14,7 @@ from core.instruments import Instrument
 
 MICROS = 1_000_000
 TOKEN = 1_000_000_000_000  # one order, in the unit of the rate's bucket
+MOST = 2**62  # larger limits are cut down to it, so that they fit a machine number
 
 
 class Bounds(NamedTuple):
@@ -80,7 +81,7 @@ def caps_of(limits: RiskConfig) -> Caps:
         net_notional=_micros(limits.max_net_notional),
         currency_notional=_micros(limits.max_currency_notional),
         open_orders=_count(limits.max_open_orders),
-        min_equity=_micros(limits.min_equity, ROUND_CEILING),
+        min_equity=_least(limits.min_equity),
         day_loss_reducing=_micros(limits.day_loss_reducing),
         day_loss_halted=_micros(limits.day_loss_halted),
         drawdown_reducing=_micros(limits.drawdown_reducing),
@@ -88,9 +89,9 @@ def caps_of(limits: RiskConfig) -> Caps:
         quote_age_ns=_scaled(limits.max_quote_age_ms, 1e6),
         duplicate_ns=_scaled(limits.duplicate_window_ms, 1e6),
         order_rate=_scaled(limits.max_orders_per_sec, TOKEN / 1e9),
-        order_burst=_count(limits.order_burst) * TOKEN,
+        order_burst=min(_count(limits.order_burst) * TOKEN, MOST),
         cancel_rate=_scaled(limits.max_cancels_per_sec, TOKEN / 1e9),
-        cancel_burst=_count(limits.cancel_burst) * TOKEN,
+        cancel_burst=min(_count(limits.cancel_burst) * TOKEN, MOST),
         executions=_count(limits.max_executions),
         executions_ns=_scaled(limits.executions_window_secs, 1e9),
         decision_age_ns=_scaled(limits.max_decision_age_ms, 1e6),
@@ -116,13 +117,19 @@ def _whole_steps(lots: Decimal, terms: Instrument) -> int:
     return max(0, floor(Fraction(lots) / Fraction(terms.lot_step)))
 
 
-def _micros(amount: Decimal, rounding: str = ROUND_FLOOR) -> int:
-    return max(0, to_micros(amount, rounding)) if amount.is_finite() else 0
+def _micros(amount: Decimal) -> int:
+    return min(max(0, to_micros(amount)), MOST) if amount.is_finite() else 0
+
+
+def _least(amount: Decimal) -> int:
+    """Return a minimum, rounded up; one that cannot be told is none, for a lower one is looser."""
+    least = to_micros(amount, ROUND_CEILING) if amount.is_finite() else 0
+    return least if 0 < least <= MOST else 0
 
 
 def _count(number: float) -> int:
-    return max(0, floor(number)) if isfinite(number) else 0
+    return min(max(0, floor(number)), MOST) if isfinite(number) else 0
 
 
 def _scaled(number: float, unit: float) -> int:
-    return max(0, floor(number * unit)) if isfinite(number) else 0
+    return min(max(0, floor(number * unit)), MOST) if isfinite(number) else 0

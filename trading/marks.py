@@ -34,6 +34,11 @@ class Marks:
     instruments : InstrumentTable
     currency : str
         Account currency.
+
+    Attributes
+    ----------
+    moved : set of int
+        Instruments whose worth changed since somebody took the notes.
     """
 
     def __init__(self, instruments: InstrumentTable, currency: str) -> None:
@@ -46,11 +51,15 @@ class Marks:
             row.lot_step * row.contract_size if row.base == currency else None
             for row in instruments
         ]
+        self._fixed_units = [
+            None if fixed is None else ceil(Fraction(fixed) * _MICROS) for fixed in self._fixed
+        ]
         self._values = [row.step_value for row in instruments]
         self._routes = self._find_routes()
         self._converters = [self._converter(row) for row in instruments]
         self._exact = [_micro_ratio(row) for row in instruments]
         self._units: list[int | None] = [None] * len(instruments)
+        self.moved: set[int] = set()
         self._dependants = [
             tuple(row.id for row in instruments if self._converters[row.id] == each.id)
             for each in instruments
@@ -61,8 +70,10 @@ class Marks:
         instrument = quote.instrument
         self._quotes[instrument] = quote
         self._marks[instrument] = self._units[instrument] = None
+        self.moved.add(instrument)
         for other in self._dependants[instrument]:
             self._units[other] = None
+            self.moved.add(other)
 
     def quote(self, instrument: int) -> Quote | None:
         """Return the newest quote, sound or not."""
@@ -125,9 +136,9 @@ class Marks:
         return found
 
     def _unit(self, instrument: int) -> int | None:
-        fixed = self._fixed[instrument]
+        fixed = self._fixed_units[instrument]
         if fixed is not None:
-            return ceil(Fraction(fixed) * _MICROS)
+            return fixed
         mark = self.mark(instrument)
         ratio = self._ratio(self._instruments[instrument].quote_currency, gains=False)
         if mark is None or ratio is None:

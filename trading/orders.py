@@ -1,7 +1,6 @@
-"""Order life: one table of legal moves, and the book that holds all orders and executions."""
+"""What an event does to an order, and the book that holds all orders and executions."""
 
 from collections.abc import Iterable
-from heapq import heappop, heappush
 from typing import NamedTuple
 
 import msgspec
@@ -14,113 +13,13 @@ from core.types import (
     OrderEvent,
     OrderEventKind,
     OrderStatus,
-    OrderType,
-    Side,
-    TimeInForce,
 )
 from trading.ids import MODEL_STRATEGY
+from trading.resting import RestingPrices
+from trading.transitions import TERMINAL, TRANSITIONS, is_open
 
 K = OrderEventKind
 S = OrderStatus
-
-# (state, what happened) -> state. What is not listed is illegal. Quantities refine two targets: an
-# order that is filled whole is FILLED, and one that works again after a fill is PARTIALLY_FILLED.
-# A repeated acknowledgement or cancel tells nothing new; a reject that follows a fill is a venue
-# that no longer knows the remainder. An order may be replaced once the venue has acknowledged it,
-# and one replacement at a time; a cancel may overtake a replacement.
-TRANSITIONS: dict[tuple[OrderStatus, OrderEventKind], OrderStatus] = {
-    (S.INITIALIZED, K.DENY): S.DENIED,
-    (S.INITIALIZED, K.SUBMIT): S.SUBMITTED,
-    (S.SUBMITTED, K.LOSE): S.UNKNOWN,
-    (S.SUBMITTED, K.ACCEPT): S.ACCEPTED,
-    (S.SUBMITTED, K.REJECT): S.REJECTED,
-    (S.SUBMITTED, K.REQUEST_CANCEL): S.PENDING_CANCEL,
-    (S.SUBMITTED, K.CANCEL): S.CANCELED,
-    (S.SUBMITTED, K.EXPIRE): S.EXPIRED,
-    (S.SUBMITTED, K.FILL): S.PARTIALLY_FILLED,
-    (S.UNKNOWN, K.LOSE): S.UNKNOWN,
-    (S.UNKNOWN, K.ACCEPT): S.ACCEPTED,
-    (S.UNKNOWN, K.REJECT): S.REJECTED,
-    (S.UNKNOWN, K.REQUEST_CANCEL): S.UNKNOWN,
-    (S.UNKNOWN, K.REJECT_CANCEL): S.UNKNOWN,
-    (S.UNKNOWN, K.CANCEL): S.CANCELED,
-    (S.UNKNOWN, K.EXPIRE): S.EXPIRED,
-    (S.UNKNOWN, K.FILL): S.PARTIALLY_FILLED,
-    (S.UNKNOWN, K.REPLACE): S.ACCEPTED,
-    (S.UNKNOWN, K.REJECT_REPLACE): S.UNKNOWN,
-    (S.ACCEPTED, K.LOSE): S.UNKNOWN,
-    (S.ACCEPTED, K.ACCEPT): S.ACCEPTED,
-    (S.ACCEPTED, K.REJECT): S.REJECTED,
-    (S.ACCEPTED, K.REQUEST_CANCEL): S.PENDING_CANCEL,
-    (S.ACCEPTED, K.REJECT_CANCEL): S.ACCEPTED,
-    (S.ACCEPTED, K.CANCEL): S.CANCELED,
-    (S.ACCEPTED, K.EXPIRE): S.EXPIRED,
-    (S.ACCEPTED, K.FILL): S.PARTIALLY_FILLED,
-    (S.ACCEPTED, K.REQUEST_REPLACE): S.PENDING_REPLACE,
-    (S.ACCEPTED, K.REJECT_REPLACE): S.ACCEPTED,
-    (S.ACCEPTED, K.REPLACE): S.ACCEPTED,
-    (S.PENDING_CANCEL, K.LOSE): S.UNKNOWN,
-    (S.PENDING_CANCEL, K.ACCEPT): S.PENDING_CANCEL,
-    (S.PENDING_CANCEL, K.REJECT): S.REJECTED,
-    (S.PENDING_CANCEL, K.REQUEST_CANCEL): S.PENDING_CANCEL,
-    (S.PENDING_CANCEL, K.REJECT_CANCEL): S.ACCEPTED,
-    (S.PENDING_CANCEL, K.CANCEL): S.CANCELED,
-    (S.PENDING_CANCEL, K.EXPIRE): S.EXPIRED,
-    (S.PENDING_CANCEL, K.FILL): S.PENDING_CANCEL,
-    (S.PENDING_CANCEL, K.REJECT_REPLACE): S.PENDING_CANCEL,
-    (S.PENDING_CANCEL, K.REPLACE): S.PENDING_CANCEL,
-    (S.PENDING_REPLACE, K.LOSE): S.UNKNOWN,
-    (S.PENDING_REPLACE, K.ACCEPT): S.PENDING_REPLACE,
-    (S.PENDING_REPLACE, K.REJECT): S.REJECTED,
-    (S.PENDING_REPLACE, K.REQUEST_CANCEL): S.PENDING_CANCEL,
-    (S.PENDING_REPLACE, K.REJECT_CANCEL): S.PENDING_REPLACE,
-    (S.PENDING_REPLACE, K.CANCEL): S.CANCELED,
-    (S.PENDING_REPLACE, K.EXPIRE): S.EXPIRED,
-    (S.PENDING_REPLACE, K.FILL): S.PENDING_REPLACE,
-    (S.PENDING_REPLACE, K.REJECT_REPLACE): S.ACCEPTED,
-    (S.PENDING_REPLACE, K.REPLACE): S.ACCEPTED,
-    (S.PARTIALLY_FILLED, K.LOSE): S.UNKNOWN,
-    (S.PARTIALLY_FILLED, K.ACCEPT): S.PARTIALLY_FILLED,
-    (S.PARTIALLY_FILLED, K.REJECT): S.CANCELED,
-    (S.PARTIALLY_FILLED, K.REQUEST_CANCEL): S.PENDING_CANCEL,
-    (S.PARTIALLY_FILLED, K.REJECT_CANCEL): S.PARTIALLY_FILLED,
-    (S.PARTIALLY_FILLED, K.CANCEL): S.CANCELED,
-    (S.PARTIALLY_FILLED, K.EXPIRE): S.EXPIRED,
-    (S.PARTIALLY_FILLED, K.FILL): S.PARTIALLY_FILLED,
-    (S.PARTIALLY_FILLED, K.REQUEST_REPLACE): S.PENDING_REPLACE,
-    (S.PARTIALLY_FILLED, K.REJECT_REPLACE): S.PARTIALLY_FILLED,
-    (S.PARTIALLY_FILLED, K.REPLACE): S.PARTIALLY_FILLED,
-    (S.CANCELED, K.ACCEPT): S.CANCELED,
-    (S.CANCELED, K.REJECT_CANCEL): S.CANCELED,
-    (S.CANCELED, K.CANCEL): S.CANCELED,
-    (S.CANCELED, K.EXPIRE): S.CANCELED,
-    (S.CANCELED, K.FILL): S.CANCELED,
-    (S.CANCELED, K.REJECT_REPLACE): S.CANCELED,
-    (S.CANCELED, K.REPLACE): S.CANCELED,
-    (S.EXPIRED, K.ACCEPT): S.EXPIRED,
-    (S.EXPIRED, K.REJECT_CANCEL): S.EXPIRED,
-    (S.EXPIRED, K.CANCEL): S.EXPIRED,
-    (S.EXPIRED, K.EXPIRE): S.EXPIRED,
-    (S.EXPIRED, K.FILL): S.EXPIRED,
-    (S.EXPIRED, K.REJECT_REPLACE): S.EXPIRED,
-    (S.EXPIRED, K.REPLACE): S.EXPIRED,
-    (S.REJECTED, K.REJECT): S.REJECTED,
-    (S.REJECTED, K.REJECT_CANCEL): S.REJECTED,
-    (S.REJECTED, K.REJECT_REPLACE): S.REJECTED,
-    (S.FILLED, K.ACCEPT): S.FILLED,
-    (S.FILLED, K.REJECT_CANCEL): S.FILLED,
-    (S.FILLED, K.REJECT_REPLACE): S.FILLED,
-}
-
-TERMINAL = frozenset({S.DENIED, S.REJECTED, S.CANCELED, S.EXPIRED, S.FILLED})
-IN_DOUBT = frozenset({S.SUBMITTED, S.UNKNOWN, S.PENDING_CANCEL, S.PENDING_REPLACE})
-IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
-STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
-
-
-def is_open(order: Order) -> bool:
-    """Say whether the order may still be filled, as far as we know."""
-    return order.status not in TERMINAL
 
 
 def apply(order: Order, event: OrderEvent) -> Order:
@@ -232,41 +131,6 @@ class Applied(NamedTuple):
     before: Order
     after: Order
     fill: Fill | None
-
-
-class RestingPrices:
-    """Best price of the account's own orders that rest, per instrument and side.
-
-    Stop orders are not counted: until they are triggered nobody can meet them.
-    """
-
-    def __init__(self) -> None:
-        self._heaps: dict[tuple[int, Side], list[tuple[int, str]]] = {}
-        self._ranks: dict[str, int] = {}
-
-    def note(self, order: Order) -> None:
-        """Take an order as it stands now."""
-        name = order.client_order_id
-        if order.time_in_force in IMMEDIATE or order.type in STOPS or not is_open(order):
-            self._ranks.pop(name, None)
-            return
-        rank = -order.limit_ticks if order.side is Side.BUY else order.limit_ticks
-        if self._ranks.get(name) != rank:
-            self._ranks[name] = rank
-            heap = self._heaps.setdefault((order.instrument, order.side), [])
-            heappush(heap, (rank, name))
-            if len(heap) > 64 + 2 * len(self._ranks):  # most of it is of orders that are over
-                heap[:] = sorted({row for row in heap if self._ranks.get(row[1]) == row[0]})
-
-    def best(self, instrument: int, side: Side) -> int:
-        """Highest buy or lowest sell in price ticks; 0 when none rests."""
-        heap = self._heaps.get((instrument, side))
-        while heap:
-            rank, name = heap[0]
-            if self._ranks.get(name) == rank:
-                return abs(rank)
-            heappop(heap)
-        return 0
 
 
 class OrderBook:

@@ -24,13 +24,14 @@ from trading.account import Account
 from trading.denials import ModelDenials, Situation
 from trading.events import SubmitOrder
 from trading.ids import MODEL_STRATEGY, client_order_id
-from trading.orders import STOPS, as_asked, with_terms
+from trading.orders import as_asked, with_terms
 from trading.ports import Broker, Journal
 from trading.records import Denied, Intent, encode
 from trading.risk import evaluate, largest_lots
 from trading.risk_checks import CALLERS_OWN, Basis, RiskContext
 from trading.scenarios import ScenarioTable
 from trading.sessions import day_end
+from trading.transitions import STOPS
 
 LOST = "not known whether it left"
 _OWN_PRICE = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})

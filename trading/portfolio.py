@@ -7,8 +7,8 @@ from core.instruments import Instrument, InstrumentTable
 from core.types import Fill, Order, Side
 from trading.account_state import PortfolioState
 from trading.marks import Marks
-from trading.orders import is_open
 from trading.positions import Position, apply_fill, unrealised
+from trading.transitions import is_open
 
 _ZERO = Decimal(0)
 _NO_MEMBERS: dict[str, int] = {}
@@ -75,6 +75,8 @@ class Portfolio:
         By instrument id, as a ratio.
     active : dict of int
         Instruments with a position or an order on its way.
+    changed : set of int
+        Instruments whose position or orders changed since somebody took the notes.
     foreign : list of (str, str)
         Base and quote currency by instrument id, empty for the account's own.
     """
@@ -92,12 +94,14 @@ class Portfolio:
         self.realised = _ZERO
         self.unconverted: dict[str, Decimal] = {}
         self._positions = [Position(row.id) for row in instruments]
-        self._working = {side: [0] * len(instruments) for side in Side}
+        self._buys = [0] * len(instruments)
+        self._sells = [0] * len(instruments)
         self._reserved: dict[str, int] = {}
         self._groups: dict[str, dict[str, int]] = {}
         self._strategies: dict[tuple[str, int], tuple[int, int]] = {}
         self._step_values = [row.step_value for row in instruments]
         self.active: dict[int, None] = {}
+        self.changed: set[int] = set()
         self._base: int | None = None
         self.margin_rates = [row.margin_rate.as_integer_ratio() for row in instruments]
         self.foreign = [
@@ -132,7 +136,8 @@ class Portfolio:
         added = wanted - self._reserved.get(name, 0)
         if order.group:
             added = self._regroup(order, wanted)
-        self._working[order.side][order.instrument] += added
+        working = self._buys if order.side is Side.BUY else self._sells
+        working[order.instrument] += added
         if wanted:
             self._reserved[name] = wanted
         else:
@@ -153,12 +158,9 @@ class Portfolio:
         return after - before
 
     def _note_active(self, instrument: int) -> None:
-        working = self._working
-        if (
-            self._positions[instrument].steps
-            or working[Side.BUY][instrument]
-            or working[Side.SELL][instrument]
-        ):
+        self.changed.add(instrument)
+        steps = self._positions[instrument].steps
+        if steps or self._buys[instrument] or self._sells[instrument]:
             self.active[instrument] = None
         else:
             self.active.pop(instrument, None)
@@ -166,22 +168,23 @@ class Portfolio:
     def exposure(self, instrument: int) -> Range:
         """Range of positions that can come of the orders on their way."""
         steps = self._positions[instrument].steps
-        sells = self._working[Side.SELL][instrument]
-        return Range(steps - sells, steps + self._working[Side.BUY][instrument])
+        return Range(steps - self._sells[instrument], steps + self._buys[instrument])
 
-    def span(self, instrument: int) -> tuple[int, int, int]:
-        """Bounds of `exposure`, and the larger of them without sign."""
-        low, high = self.exposure(instrument)
-        return low, high, max(high, -low)
+    def span(self, instrument: int) -> tuple[int, int]:
+        """Return `exposure` as a plain pair."""
+        steps = self._positions[instrument].steps
+        return steps - self._sells[instrument], steps + self._buys[instrument]
 
     def reducible(self, order: Order) -> int:
         """Lot steps that `order` can take off the position without turning it."""
         steps = self._positions[order.instrument].steps
-        room = -steps if order.side is Side.BUY else steps
-        promised = self._working[order.side][order.instrument]
+        if order.side is Side.BUY:
+            room, promised = -steps, self._buys[order.instrument]
+        else:
+            room, promised = steps, self._sells[order.instrument]
         if order.group:
             promised -= max(self._groups.get(order.group, _NO_MEMBERS).values(), default=0)
-        return max(0, room - promised)
+        return room - promised if room > promised else 0
 
     def rate_for(self, fill: Fill) -> Decimal | None:
         """Conversion of the quote currency for an execution about to be applied."""
@@ -271,35 +274,21 @@ class Portfolio:
             total += profit
         return total
 
-    def equity_micros(self) -> int | None:
-        """`equity` in whole millionths, rounded down; None when it cannot be valued."""
-        total = self._closed()
-        if self.unconverted:
-            for currency, amount in self.unconverted.items():
-                worth = self._marks.money(currency, amount)
-                if worth is None:
-                    return None
-                total += worth
-        for instrument in self.active:
-            position = self._positions[instrument]
-            if position.steps:
-                mark = self._marks.mark(instrument)
-                if mark is None:
-                    return None
-                ticks = unrealised(position, mark.bid_ticks, mark.ask_ticks)
-                open_profit = self._marks.profit(instrument, ticks)
-                if open_profit is None:
-                    return None
-                total += open_profit
-        return total
+    def closed(self) -> int | None:
+        """Balance and closed profit in whole millionths, rounded down; None without a rate.
 
-    def _closed(self) -> int:
-        """Balance and closed profit in whole millionths, rounded down; kept until they change."""
-        found = self._base
-        if found is None:
+        Kept until they change, but for money that waits for a rate.
+        """
+        total = self._base
+        if total is None:
             exact = (self.balance + self.realised).scaleb(6)
-            found = self._base = int(exact.to_integral_value(rounding=ROUND_FLOOR))
-        return found
+            total = self._base = int(exact.to_integral_value(rounding=ROUND_FLOOR))
+        for currency, amount in self.unconverted.items():
+            worth = self._marks.money(currency, amount)
+            if worth is None:
+                return None
+            total += worth
+        return total
 
     def _earned(self, fill: Fill) -> tuple[Position, Decimal]:
         before = self._positions[fill.instrument]

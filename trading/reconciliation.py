@@ -21,8 +21,9 @@ import msgspec
 
 from core.types import Fill, Order, OrderEvent, OrderEventKind
 from fix.reports import VENUE, StatusReport
-from trading.orders import IN_DOUBT, OrderBook
+from trading.orders import OrderBook
 from trading.portfolio import Portfolio
+from trading.transitions import IN_DOUBT
 
 _INFERRED = "-status-"
 

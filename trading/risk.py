@@ -4,15 +4,14 @@ A refusal is a value that names the check, the limit, what was observed, and the
 would have passed. An exception in a check is a refusal as well.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
-import msgspec
-
-from core.types import Refused
+from core.types import Refused, TradingState
 from trading import risk_account, risk_checks, risk_conduct
 from trading.risk_checks import Breach, Check, RiskContext, counted, whole
+from trading.risk_kernel import CHECKED, QUANTITY, judge, numbers
 
+ALL_PASS = -1
 MOST_AGE_NS = 1_000_000_000  # between an order and the gathering of what judges it
 
 
@@ -20,12 +19,19 @@ class Row(NamedTuple):
     """One row of the table.
 
     `cached` checks may be answered by a scenario; the answer of `sized` ones hangs on the quantity.
+    `place` is that of the compiled twin of a numeric check, -1 for none: the twin decides, and the
+    check says why.
     """
 
     name: str
     check: Check
     cached: bool = False
     sized: bool = False
+    place: int = -1
+
+
+def _numeric(name: str, check: Check, *, cached: bool = False, sized: bool = False) -> Row:
+    return Row(name, check, cached, sized, CHECKED.index(check.__name__))
 
 
 CHECKS = (
@@ -34,29 +40,41 @@ CHECKS = (
     Row("session", risk_checks.session),
     Row("instrument", risk_checks.instrument, cached=True),
     Row("well_formed", risk_checks.well_formed),
-    Row("well_formed", risk_checks.lots_allowed, cached=True, sized=True),
+    _numeric("well_formed", risk_checks.lots_allowed, cached=True, sized=True),
     Row("client_id", risk_checks.client_id),
-    Row("duplicate", risk_checks.duplicate),
-    Row("quote_fresh", risk_checks.quote_fresh),
-    Row("collar", risk_checks.collar),
-    Row("order_size", risk_checks.order_size, cached=True, sized=True),
-    Row("worst_position", risk_account.worst_position, sized=True),
-    Row("exposure", risk_account.exposure, sized=True),
-    Row("margin", risk_account.margin, sized=True),
-    Row("losses", risk_account.losses, sized=True),
-    Row("rate", risk_conduct.rate),
-    Row("self_trade", risk_conduct.self_trade),
-    Row("executions", risk_conduct.executions),
-    Row("decision", risk_conduct.decision),
+    _numeric("duplicate", risk_checks.duplicate),
+    _numeric("quote_fresh", risk_checks.quote_fresh),
+    _numeric("collar", risk_checks.collar),
+    _numeric("order_size", risk_checks.order_size, cached=True, sized=True),
+    _numeric("worst_position", risk_account.worst_position, sized=True),
+    _numeric("exposure", risk_account.exposure, sized=True),
+    _numeric("margin", risk_account.margin, sized=True),
+    _numeric("losses", risk_account.losses, sized=True),
+    _numeric("rate", risk_conduct.rate),
+    _numeric("self_trade", risk_conduct.self_trade),
+    _numeric("executions", risk_conduct.executions),
+    _numeric("decision", risk_conduct.decision),
 )
 
 
-def uncached(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Rows that a scenario never answers."""
-    return tuple(row for row in rows if not row.cached)
+class Plan(NamedTuple):
+    """Rows to run: those that only Python can, and the bits of the compiled ones."""
+
+    rows: tuple[Row, ...]
+    words: tuple[Row, ...]
+    bits: int
 
 
-_UNCACHED = uncached(CHECKS)
+def plan_of(rows: tuple[Row, ...]) -> Plan:
+    """Lay out how a table, or a part of one, is run."""
+    words = tuple(row for row in rows if row.place < 0)
+    return Plan(rows, words, sum(1 << row.place for row in rows if row.place >= 0))
+
+
+_ALL = plan_of(CHECKS)
+_UNCACHED = plan_of(tuple(row for row in CHECKS if not row.cached))
+_FIXED = plan_of(tuple(row for row in CHECKS if not row.sized))
+_SIZED = plan_of(tuple(row for row in CHECKS if row.sized))
 
 
 def evaluate(
@@ -77,7 +95,7 @@ def evaluate(
     Refused or None
         None means that every check passed.
     """
-    found = first_breach(ctx, _UNCACHED if precomputed else CHECKS)
+    found = first_breach(ctx, _UNCACHED if precomputed else _ALL)
     if found is None:
         return None
     name, breach = found
@@ -85,21 +103,41 @@ def evaluate(
     return Refused(name, breach.reason, breach.limit, breach.observed, largest)
 
 
-def first_breach(ctx: RiskContext, rows: tuple[Row, ...]) -> tuple[str, Breach] | None:
-    """Return the name and the breach of the first of `rows` that says no."""
+def first_breach(ctx: RiskContext, plan: Plan) -> tuple[str, Breach] | None:
+    """Return the name and the breach of the first row that says no; None when all pass."""
     name = "context"
     try:
         age = ctx.now_ns - ctx.order.submitted_ns
         if not 0 <= age <= MOST_AGE_NS:
             return name, Breach("gathered at another moment", f"{MOST_AGE_NS} ns", f"{age} ns")
-        for row in rows:
+        if plan.bits and judge(numbers(ctx), plan.bits) != ALL_PASS:
+            return _why(ctx, plan)
+        for row in plan.words:
             name = row.name
             breach = row.check(ctx)
             if breach is not None:
                 return name, breach
     except Exception as error:  # noqa: BLE001 - whatever goes wrong in a check is a DENY
-        return name, Breach(f"check failed: {type(error).__name__}", "an answer", str(error))
+        return _why(ctx, plan, name, error)
     return None
+
+
+def _why(
+    ctx: RiskContext, plan: Plan, name: str = "context", error: Exception | None = None
+) -> tuple[str, Breach]:
+    """Find the first row that says no, in order; if none does, it stays a no all the same."""
+    for row in plan.rows:
+        try:
+            breach = row.check(ctx)
+        except Exception as failed:  # noqa: BLE001 - as above
+            breach = _failed(failed)
+        if breach is not None:
+            return row.name, breach
+    return name, Breach("numbers do not pass", "a pass", "") if error is None else _failed(error)
+
+
+def _failed(error: Exception) -> Breach:
+    return Breach(f"check failed: {type(error).__name__}", "an answer", str(error))
 
 
 def largest_lots(ctx: RiskContext) -> str:
@@ -111,16 +149,16 @@ def largest_lots(ctx: RiskContext) -> str:
     terms, bounds, asked = ctx.terms, ctx.bounds, ctx.order.quantity
     if terms is None or bounds is None or not (whole(asked) and counted(bounds.min_steps)):
         return "0"
-    fixed = tuple(row for row in CHECKS if not row.sized)
-    if first_breach(ctx, fixed) is not None:
+    if first_breach(ctx, _FIXED) is not None:
         return "0"
-    sized = tuple(row for row in CHECKS if row.sized)
-    trial = replace(ctx)
-    low, high = bounds.min_steps - 1, min(asked, bounds.max_steps, bounds.order_steps) + 1
+    most = min(asked, bounds.max_steps, bounds.order_steps)
+    if ctx.state is not TradingState.ACTIVE or ctx.order.reduce_only:
+        most = min(most, ctx.reducible)
+    trial = numbers(ctx).copy()
+    low, high = bounds.min_steps - 1, most + 1
     while high - low > 1:
-        middle = (low + high) // 2
-        trial.order = msgspec.structs.replace(ctx.order, quantity=middle)
-        if first_breach(trial, sized) is None:
+        trial[QUANTITY] = middle = (low + high) // 2
+        if judge(trial, _SIZED.bits) == ALL_PASS:
             low = middle
         else:
             high = middle

@@ -12,10 +12,10 @@ from core.instruments import Instrument
 from core.quotes import is_sound
 from core.types import Order, OrderType, Quote, Side, TimeInForce, TradingState
 from trading.limits import Bounds, Caps, money
-from trading.load import Load
 from trading.losses import Losses
 from trading.marks import Mark
 from trading.sessions import Week
+from trading.valuation import Load
 
 
 class Breach(NamedTuple):
@@ -146,7 +146,7 @@ def sided(value: object) -> bool:
 def reduces(ctx: RiskContext) -> bool:
     """Say whether the order only makes the position smaller; raises ValueError if unknown."""
     quantity, reducible = ctx.order.quantity, ctx.reducible
-    if whole(quantity) and counted(reducible):
+    if type(quantity) is int and type(reducible) is int and quantity > 0 <= reducible:
         return quantity <= reducible
     raise ValueError(f"{quantity} of {reducible} that can be reduced")
 
@@ -190,9 +190,10 @@ def instrument(ctx: RiskContext) -> Breach | None:
     if bounds.allowed is not True:
         return Breach("instrument is restricted", "allowed", terms.symbol)
     opens, closes = ctx.week.open_ns, ctx.week.close_ns
-    known = type(opens) is int and whole(closes) and quote is not None and whole(quote.ts_event)
-    if known and quote is not None and opens <= quote.ts_event < closes:
-        return None
+    if quote is not None and type(opens) is int and type(closes) is int:
+        tape_ns = quote.ts_event
+        if type(tape_ns) is int and tape_ns > 0 and opens <= tape_ns < closes:
+            return None
     tape = "no quote" if quote is None else str(quote.ts_event)
     return Breach("market is closed", f"{opens}..{closes}", tape)
 
@@ -210,33 +211,35 @@ def well_formed(ctx: RiskContext) -> Breach | None:
         return Breach("unknown enum value", "OrderType", str(order.type))
     if type(order.time_in_force) is not TimeInForce:
         return Breach("unknown enum value", "TimeInForce", str(order.time_in_force))
-    if not whole(order.quantity):
-        return Breach("quantity is not a positive whole number", "1", str(order.quantity))
-    if not whole(order.limit_ticks):
-        return Breach("price is not a positive number of ticks", "1", str(order.limit_ticks))
+    quantity, limit = order.quantity, order.limit_ticks
+    if type(quantity) is not int or quantity <= 0:
+        return Breach("quantity is not a positive whole number", "1", str(quantity))
+    if type(limit) is not int or limit <= 0:
+        return Breach("price is not a positive number of ticks", "1", str(limit))
     return _triggers(order)
 
 
 def _triggers(order: Order) -> Breach | None:
     """Ask for a stop price where the type needs one, for an expiry where the time in force does."""
-    stops = order.type is OrderType.STOP or order.type is OrderType.STOP_LIMIT
-    if not (whole(order.stop_ticks) if stops else order.stop_ticks == 0):
-        return Breach("stop price does not fit the type", order.type, str(order.stop_ticks))
-    ends = order.time_in_force is TimeInForce.GTD or order.time_in_force is TimeInForce.DAY
-    if not (whole(order.expire_ns) if ends else order.expire_ns == 0):
-        return Breach("expiry does not fit", order.time_in_force, str(order.expire_ns))
-    if stops and not (ends or order.time_in_force is TimeInForce.GTC):
-        return Breach("a stop order waits, so it cannot be immediate", "GTC", order.time_in_force)
+    kind, lasts, stop, expiry = order.type, order.time_in_force, order.stop_ticks, order.expire_ns
+    stops = kind is OrderType.STOP or kind is OrderType.STOP_LIMIT
+    if type(stop) is not int or stop < 0 or stops is not (stop > 0):
+        return Breach("stop price does not fit the type", kind, str(stop))
+    ends = lasts is TimeInForce.GTD or lasts is TimeInForce.DAY
+    if type(expiry) is not int or expiry < 0 or ends is not (expiry > 0):
+        return Breach("expiry does not fit", lasts, str(expiry))
+    if stops and not (ends or lasts is TimeInForce.GTC):
+        return Breach("a stop order waits, so it cannot be immediate", "GTC", lasts)
     return None
 
 
 def lots_allowed(ctx: RiskContext) -> Breach | None:
     """4: lots within the instrument's bounds."""
     terms, bounds, quantity = ctx.terms, ctx.bounds, ctx.order.quantity
-    if type(terms) is not Instrument or bounds is None or not whole(quantity):
+    if type(terms) is not Instrument or bounds is None or type(quantity) is not int:
         return Breach("lots are not known", "known", str(quantity))
     least, most = bounds.min_steps, bounds.max_steps
-    if whole(least) and whole(most) and least <= quantity <= most:
+    if type(least) is int and type(most) is int and 0 < least <= quantity <= most:
         return None
     lots = str(terms.to_lots(quantity))
     return Breach("lots out of bounds", f"{terms.min_lots}..{terms.max_lots}", lots)
@@ -253,9 +256,9 @@ def client_id(ctx: RiskContext) -> Breach | None:
 def duplicate(ctx: RiskContext) -> Breach | None:
     """6: no order with the same content within the window."""
     window, sent, now = ctx.caps.duplicate_ns, ctx.same_ns, ctx.now_ns
-    if not whole(window):
+    if type(window) is not int or window <= 0:
         return Breach("duplicate window is not set", "> 0 ms", str(window))
-    if not (counted(sent) and whole(now)):
+    if type(sent) is not int or sent < 0 or not whole(now):
         return Breach("it is not known what was sent", "a time", str(sent))
     if sent and not now - sent > window:
         age = (now - sent) / 1e6
@@ -279,7 +282,8 @@ def _quote_fresh(ctx: RiskContext, quote: Quote | None, what: str) -> Breach | N
     if not is_sound(quote.bid, quote.ask):
         return Breach(f"{what} is not sound", "0 < bid <= ask", f"{quote.bid}/{quote.ask}")
     limit, received, now = ctx.caps.quote_age_ns, quote.ts_recv, ctx.now_ns
-    if whole(limit) and whole(received) and whole(now) and 0 <= now - received < limit:
+    known = type(limit) is int and type(received) is int and type(now) is int and received > 0
+    if known and 0 <= now - received < limit:
         return None
     age = (now - received) / 1e6
     return Breach(f"{what} is stale", f"{limit / 1e6} ms", f"{age} ms")
@@ -291,17 +295,15 @@ def collar(ctx: RiskContext) -> Breach | None:
     A stop order executes behind its trigger, so its limit is measured from there.
     """
     order, mark, bounds = ctx.order, ctx.mark, ctx.bounds
-    if mark is None or bounds is None or not whole(bounds.collar_ticks):
+    if mark is None or bounds is None:
         return Breach("no price or no collar", "a collar", "no price")
-    width, limit, stop = bounds.collar_ticks, order.limit_ticks, order.stop_ticks
-    if not (whole(mark.bid_ticks) and whole(mark.ask_ticks) and whole(limit) and counted(stop)):
+    width, limit, stop, side = bounds.collar_ticks, order.limit_ticks, order.stop_ticks, order.side
+    if type(width) is not int or width <= 0 or type(limit) is not int or limit <= 0:
+        return Breach("no price or no collar", f"{width} ticks", f"{limit} ticks")
+    bid, ask = mark.bid_ticks, mark.ask_ticks
+    if not (whole(bid) and whole(ask) and type(stop) is int and stop >= 0 and sided(side)):
         return Breach("price is not known", f"{width} ticks", f"{limit} at {mark}")
-    if not sided(order.side):
-        return Breach("side is not known", "BUY or SELL", str(order.side))
-    if order.side is Side.BUY:
-        through = limit - (stop or mark.ask_ticks)
-    else:
-        through = (stop or mark.bid_ticks) - limit
+    through = limit - (stop or ask) if side is Side.BUY else (stop or bid) - limit
     if through <= width:
         return None
     return Breach("price is beyond the collar", f"{width} ticks", f"{through} ticks")
@@ -314,17 +316,17 @@ def order_size(ctx: RiskContext) -> Breach | None:
     if type(terms) is not Instrument or bounds is None or not whole(quantity):
         return Breach("order size is not known", "a size", str(quantity))
     steps = bounds.order_steps
-    if not (counted(steps) and quantity <= steps):
+    if type(steps) is not int or quantity > steps:
         limit = terms.to_lots(steps) if counted(steps) else steps
         return Breach("order is too large", f"{limit} lots", f"{terms.to_lots(quantity)} lots")
-    if unit is None or not whole(unit):
+    if type(unit) is not int or unit <= 0:
         return Breach("notional is not known", str(most), "no rate")
     return above("order notional", unit * quantity, most)
 
 
 def above(what: str, observed: int, limit: int) -> Breach | None:
     """Breach when millionths of money are above a limit, or the limit is zero or none."""
-    if type(observed) is int and whole(limit) and observed <= limit:
+    if type(observed) is int and type(limit) is int and observed <= limit > 0:
         return None
     if type(observed) is int and type(limit) is int:
         return Breach(f"{what} is above the limit", money(limit), money(observed))

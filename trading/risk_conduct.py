@@ -2,16 +2,18 @@
 
 from core.types import Side
 from trading.limits import TOKEN
-from trading.risk_checks import Breach, RiskContext, counted, whole
+from trading.risk_checks import Breach, RiskContext, whole
 
 
 def rate(ctx: RiskContext) -> Breach | None:
     """14: orders per second of strategy and symbol; cancels have a bucket of their own."""
     caps, tokens = ctx.caps, ctx.tokens
-    for limit in (caps.order_rate, caps.order_burst, caps.cancel_rate, caps.cancel_burst):
-        if not whole(limit):
-            return Breach("a rate is not set", "> 0", str(limit))
-    if counted(tokens) and tokens >= TOKEN:
+    rate, burst = caps.order_rate, caps.order_burst
+    if not (type(rate) is int and type(burst) is int and rate > 0 < burst):
+        return Breach("a rate is not set", "> 0", f"{rate}, {burst}")
+    if not (whole(caps.cancel_rate) and whole(caps.cancel_burst)):
+        return Breach("no rate is set for cancels", "> 0", f"{caps.cancel_rate}")
+    if type(tokens) is int and tokens >= TOKEN:
         return None
     per_second = f"{caps.order_rate * 1e9 / TOKEN:g} a second"
     return Breach("too many orders of the strategy in the symbol", per_second, "over the rate")
@@ -20,12 +22,13 @@ def rate(ctx: RiskContext) -> Breach | None:
 def self_trade(ctx: RiskContext) -> Breach | None:
     """15: the price does not reach an order of our own that rests on the other side."""
     order, own = ctx.order, ctx.opposing
-    if not (counted(own) and whole(order.limit_ticks)):
+    limit = order.limit_ticks
+    if type(own) is not int or own < 0 or type(limit) is not int or limit <= 0:
         return Breach("own orders are not known", "known", str(own))
     if type(order.side) is not Side:
         return Breach("side is not known", "BUY or SELL", str(order.side))
     buys = order.side is Side.BUY
-    meets = order.limit_ticks >= own if buys else order.limit_ticks <= own
+    meets = limit >= own if buys else limit <= own
     if not (own and meets):
         return None
     return Breach("would meet an order of our own", f"{own} ticks", f"{order.limit_ticks} ticks")
@@ -34,7 +37,7 @@ def self_trade(ctx: RiskContext) -> Breach | None:
 def executions(ctx: RiskContext) -> Breach | None:
     """16: the strategy's orders were not executed over and over; if so a human re-arms it."""
     limit, window, count = ctx.caps.executions, ctx.caps.executions_ns, ctx.executions
-    if whole(limit) and whole(window) and counted(count) and count < limit:
+    if type(limit) is int and type(count) is int and 0 <= count < limit and whole(window):
         return None
     return Breach("repeated executions of the strategy", str(limit), str(count))
 

@@ -5,15 +5,14 @@ from core.instruments import Instrument, InstrumentTable
 from core.types import Fill, Order, OrderStatus, OrderType, Side, TradingState
 from trading.conduct import Executions, RateBuckets
 from trading.limits import Bounds, Caps, bounds_of, caps_of
-from trading.load import Load, load_of
 from trading.losses import LossWatch
 from trading.marks import Marks
 from trading.orders import OrderBook
 from trading.portfolio import Portfolio
 from trading.risk_checks import CALLERS_OWN, Basis, RiskContext
 from trading.sessions import Week, week_of
+from trading.valuation import Valuation
 
-_OTHER = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 _NO_WEEK = Week(0, 0)
 _PRICED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 
@@ -32,6 +31,7 @@ class RiskGate:
 
     Attributes
     ----------
+    valuation : Valuation
     losses : LossWatch
     orders, cancels : RateBuckets
         By strategy and instrument.
@@ -52,6 +52,7 @@ class RiskGate:
         self._book = book
         self._portfolio = portfolio
         self._marks = marks
+        self.valuation = Valuation(portfolio, marks)
         self._weeks = [_NO_WEEK] * len(instruments)
         self._sent: dict[tuple[object, ...], int] = {}
         self._limits = limits
@@ -103,7 +104,7 @@ class RiskGate:
         terms = self.terms(instrument)
         known, sided = terms is not None, type(order.side) is Side
         at = instrument if known else 0
-        low, high = portfolio.exposure(at)
+        low, high = portfolio.span(at)
         other = marks.converter(at)
         slot = (order.strategy, at)
         # In the order of the fields; keywords would cost a third more.
@@ -131,18 +132,14 @@ class RiskGate:
             high,
             portfolio.reducible(order) if known and sided else 0,
             self._book.open_count,
-            load_of(portfolio, marks, at) if known else None,
-            portfolio.equity_micros(),
+            self.valuation.load(at) if known else None,
+            self.valuation.equity(),
             self.losses.losses,
             self.orders.level(slot, now_ns),
-            self._book.resting.best(at, _OTHER[order.side]) if sided else 0,
+            self._book.resting.opposing(at, order.side) if sided else 0,
             self.executions.count(order.strategy, at, order.side, now_ns),
             basis,
         )
-
-    def load(self, instrument: int) -> Load | None:
-        """Add up what the account carries, with the currencies of an instrument."""
-        return load_of(self._portfolio, self._marks, instrument)
 
     def terms(self, instrument: int) -> Instrument | None:
         """Return the contract terms, None for an id that the table does not hold."""

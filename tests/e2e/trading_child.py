@@ -33,9 +33,9 @@ from trading.brokers.fix import FixBroker, order_session
 from trading.engine import TradingEngine
 from trading.events import CancelOrder, SubmitOrder
 from trading.journal import FileJournal
-from trading.orders import IN_DOUBT
 from trading.pipeline import Submission
 from trading.reconciliation import Reconciliation
+from trading.transitions import IN_DOUBT
 
 ACCOUNT, SYMBOL = "TEST", "EURUSD"
 LIMITS = RiskConfig(

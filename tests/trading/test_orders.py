@@ -18,7 +18,8 @@ from core.types import (
     Side,
     TimeInForce,
 )
-from trading.orders import TERMINAL, OrderBook, apply, as_asked
+from trading.orders import OrderBook, apply, as_asked
+from trading.transitions import TERMINAL
 
 K, S = OrderEventKind, OrderStatus
 

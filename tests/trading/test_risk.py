@@ -9,8 +9,8 @@ from core.config import RiskConfig
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
 from core.types import OrderEventKind, OrderStatus, OrderType, Side, TradingState, tick
 from trading.events import QuoteIn, SessionChanged, SetTradingState
-from trading.limits import bounds_of
-from trading.risk import CHECKS, evaluate
+from trading.limits import bounds_of, caps_of
+from trading.risk import CHECKS, evaluate, plan_of
 
 K = OrderEventKind
 SEC = 1_000_000_000
@@ -374,8 +374,8 @@ def test_a_check_that_fails_denies(house, monkeypatch, index):
         raise RuntimeError("boom")
 
     rows = list(CHECKS)
-    rows[index] = rows[index]._replace(check=broken)
-    monkeypatch.setattr("trading.risk.CHECKS", tuple(rows))
+    rows[index] = rows[index]._replace(check=broken, place=-1)
+    monkeypatch.setattr("trading.risk._ALL", plan_of(tuple(rows)))
     no = refused(house.submit("a"))
     assert no.check == rows[index].name
     assert "RuntimeError" in no.reason
@@ -389,3 +389,12 @@ def test_the_largest_size_passes_and_one_more_does_not(build, ask, observed):
     assert (no.check, no.largest_lots) == (observed, "3.21")
     assert refused(house.submit("b", 322))
     assert house.submit("c", 321).refused is None
+
+
+@pytest.mark.parametrize("most", [Decimal(10**15), Decimal(10**25)])
+def test_limits_beyond_the_machine_are_cut_down_and_minima_deny(house, most):
+    caps = caps_of(replace(house.limits, max_gross_notional=most, min_equity=most))
+    assert caps.gross_notional <= 2**62
+    assert caps.min_equity in (0, most * 10**6)
+    assert caps_of(replace(house.limits, order_burst=10**30)).order_burst == 2**62
+    assert caps_of(replace(house.limits, min_equity=Decimal(10**25))).min_equity == 0

@@ -16,8 +16,9 @@ from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
 from core.types import OrderType, Side, TimeInForce, TradingState
 from trading.limits import TOKEN
 from trading.losses import Losses
-from trading.risk import CHECKS, Row, evaluate, first_breach
+from trading.risk import CHECKS, Row, evaluate, first_breach, plan_of
 from trading.risk_checks import Basis, RiskContext
+from trading.risk_kernel import CHECKED
 
 SEC = 1_000_000_000
 MONDAY_NS = 1_600_100_000_000_000_000
@@ -116,7 +117,7 @@ def alone(row, ctx, path=None, fault=None):
     """Refusal of one check on a context with one value spoilt."""
     if path is not None:
         ctx = Spy(ctx, spoilt=path, fault=fault)
-    return first_breach(ctx, (row,))
+    return first_breach(ctx, plan_of((row,)))
 
 
 class Boom:
@@ -185,7 +186,7 @@ STALE_CONTEXTS = (2 * SEC, -1)
 
 def stale(row, ctx, age):
     """Refusal of one check on what was gathered `age` away from the order."""
-    return first_breach(replace(ctx, now_ns=ctx.order.submitted_ns + age), (row,))
+    return first_breach(replace(ctx, now_ns=ctx.order.submitted_ns + age), plan_of((row,)))
 
 
 def test_the_conversion_goes_stale_too(contexts):
@@ -252,11 +253,11 @@ def test_removing_a_check_lets_its_case_pass(contexts, index):
     row = CHECKS[index]
     what, spoil = CASES[row.check.__name__]
     ctx = spoil(contexts["plain"])
-    found = first_breach(ctx, CHECKS)
+    found = first_breach(ctx, plan_of(CHECKS))
     assert found is not None, what
     assert found[0] == row.name
     without = CHECKS[:index] + CHECKS[index + 1 :]
-    assert first_breach(ctx, without) is None, f"{what} is denied by another check as well"
+    assert first_breach(ctx, plan_of(without)) is None, f"{what} is denied by another check as well"
 
 
 @pytest.mark.parametrize("index", range(len(CHECKS)), ids=NAMES)
@@ -267,7 +268,7 @@ def test_a_removed_check_is_missed_in_the_engine(build, monkeypatch, index):
         Row(row.name, lambda ctx, row=row: asked.append(row.check.__name__), row.cached, row.sized)
         for row in CHECKS
     )
-    monkeypatch.setattr("trading.risk.CHECKS", spied[:index] + spied[index + 1 :])
+    monkeypatch.setattr("trading.risk._ALL", plan_of(spied[:index] + spied[index + 1 :]))
     house = build()
     house.quote()
     assert house.submit("a").refused is None
@@ -275,11 +276,37 @@ def test_a_removed_check_is_missed_in_the_engine(build, monkeypatch, index):
     assert asked == names[:index] + names[index + 1 :]
 
 
+def test_a_compiled_check_that_fails_denies(house, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("trading.risk.judge", broken)
+    found = house.submit("a").refused
+    assert "RuntimeError" in found.reason
+    assert not house.broker.sent
+
+
+@pytest.mark.parametrize("place", range(len(CHECKED)))
+def test_a_no_of_the_compiled_table_stays_one_without_a_reason(house, monkeypatch, place):
+    monkeypatch.setattr("trading.risk.judge", lambda *_: place)
+    assert house.submit("a").refused.reason == "numbers do not pass"
+    assert not house.broker.sent
+
+
+def test_the_plan_of_the_table_runs_every_row():
+    plan = plan_of(CHECKS)
+    assert plan.rows == CHECKS
+    places = [row.place for row in CHECKS if row.place >= 0]
+    assert plan.bits == 2 ** len(CHECKED) - 1 == sum(1 << place for place in places)
+    assert [row.check.__name__ for row in CHECKS if row.place >= 0] == list(CHECKED)
+    assert len(plan.words) + len(places) == len(CHECKS)
+
+
 def test_what_cannot_be_gathered_is_denied(house, monkeypatch):
     def slow(*_):
         raise TimeoutError("too slow")
 
-    monkeypatch.setattr(house.account.portfolio, "equity_micros", slow)
+    monkeypatch.setattr(house.account.risk.valuation, "equity", slow)
     found = house.submit("a")
     assert found.refused.check == "context"
     assert found.refused.largest_lots == "0"

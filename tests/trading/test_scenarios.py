@@ -6,7 +6,7 @@ import pytest
 
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
 from core.types import OrderStatus, OrderType, Side
-from trading.risk import CHECKS
+from trading.risk import CHECKS, plan_of
 from trading.scenarios import Reference, ScenarioTable, compute
 from trading.sessions import week_of
 
@@ -94,11 +94,12 @@ def test_a_hit_skips_only_the_cached_checks(build, table, monkeypatch):
 
     def spy(row):
         name = row.check.__name__
-        return row._replace(check=lambda ctx: (ran.append(name), row.check(ctx))[1])
+        return row._replace(check=lambda ctx: (ran.append(name), row.check(ctx))[1], place=-1)
 
     rows = tuple(spy(row) for row in CHECKS)
-    monkeypatch.setattr("trading.risk.CHECKS", rows)
-    monkeypatch.setattr("trading.risk._UNCACHED", tuple(r for r in rows if not r.cached))
+    monkeypatch.setattr("trading.risk._ALL", plan_of(rows))
+    uncached = plan_of(tuple(row for row in rows if not row.cached))
+    monkeypatch.setattr("trading.risk._UNCACHED", uncached)
     assert house.submit("a").refused is None
     assert not set(ran) & {"instrument", "lots_allowed", "order_size"}
     assert len(ran) == len(CHECKS) - 3
