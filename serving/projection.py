@@ -18,8 +18,9 @@ from storage.ledger_rows import AuditRow, ParkedRow, ProjectionRow
 from storage.ports import LedgerStore
 from trading.journal_load import Position
 from trading.journal_reader import JournalEntry, JournalTail
-from trading.orders import apply, is_open
+from trading.orders import apply
 from trading.records import Denied, Happened, Intent, StateChanged, decode
+from trading.transitions import is_open
 
 log = logging.getLogger(__name__)
 
