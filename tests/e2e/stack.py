@@ -254,7 +254,8 @@ class Platform:
                 assert process.alive, process.log()[-3000:]
             return self.client.ready()
 
-        until("serving ready", ready)
+        # How soon is measured elsewhere; a busy machine takes a minute to import what they need.
+        until("serving ready", ready, timeout_secs=240.0)
 
     @cached_property
     def first_mid(self) -> float:
