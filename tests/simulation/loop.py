@@ -128,7 +128,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def _guarded(
     callback: Callable[..., Any], context: contextvars.Context | None
 ) -> Callable[..., Any]:
-    process = (context or contextvars.copy_context()).get(CURRENT, OUTSIDE)
+    # An empty context is one, and false.
+    found = contextvars.copy_context() if context is None else context
+    process = found.get(CURRENT, OUTSIDE)
     if process is OUTSIDE:
         return callback
 

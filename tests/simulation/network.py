@@ -116,9 +116,10 @@ class Network:
         ours.peer, theirs.peer = theirs, ours
         for end, process in ((ours, CURRENT.get()), (theirs, owner)):
             process.on_kill(end.die)
+        # The kernel has accepted before the caller says a word, though that be its last.
+        run_as(owner, lambda: theirs.attach(make()))
         protocol = factory()
         ours.attach(protocol)
-        run_as(owner, lambda: theirs.attach(make()))
         return ours, protocol
 
 

@@ -22,7 +22,7 @@ PART = 250
 PLANTED_WITHIN = 2_000
 QUICKLY_FOUND = (
     "a_timeout_counts_as_a_rejection",
-    "a_repeated_fill_counts_twice",
+    "outgoing_numbers_are_used_again_after_a_restart",
     "a_repeated_key_is_sent_again",
     "fills_are_not_journaled",
 )

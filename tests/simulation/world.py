@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
+from unittest import mock
 
 from core.errors import AppError
 from core.types import OrderStatus, OrderType, Side, TimeInForce, TradingState
+from fix.sender import Sender
+from fix.store import FileStore
 from tests.simulation.disk import DISKS, Disk, Killed, simulated_disk
 from tests.simulation.loop import OUTSIDE, Process, VirtualLoop, run_as, start
 from tests.simulation.network import Network
@@ -201,6 +204,22 @@ class World:
     def _is_model(self, client_order_id: str) -> bool:
         found = next((o for o in self.sent.values() if o.client_order_id == client_order_id), None)
         return found is not None and found.strategy == MODEL_STRATEGY
+
+    def watch_numbers(self) -> Any:
+        """Look at every number that a durable session gives out: none may be given twice."""
+        send, fail = Sender.send, self.fail
+        used: set[tuple[str, int]] = set()
+
+        def watched(sender: Sender, msg_type: bytes, body: bytes) -> int:
+            seq = send(sender, msg_type, body)
+            if isinstance(sender._store, FileStore):
+                number = (sender._address.decode("latin-1"), seq)
+                if number in used:
+                    fail(f"number {seq} was given out twice: {number[0]!r}")
+                used.add(number)
+            return seq
+
+        return mock.patch.object(Sender, "send", watched)
 
     # --- the caller ---
 
@@ -466,7 +485,7 @@ def simulate(seed: int, **settings: Any) -> Outcome:
     world = World(seed, folder, **settings)
     asyncio.set_event_loop(world.loop)
     try:
-        with simulated_disk():
+        with simulated_disk(), world.watch_numbers():
             try:
                 world.loop.run_until_complete(world.run())
             except Exception as error:  # noqa: BLE001 - the seed has found something
