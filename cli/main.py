@@ -186,20 +186,32 @@ def backtest(
     raise typer.Exit(run_command(symbol, session))
 
 
+ReasonOption = Annotated[str, typer.Option(help="Why, for the record.")]
+ScopeOption = Annotated[str, typer.Option(help="global, account:X, strategy:X or symbol:X.")]
+
+
 @app.command()
-def enable(reason: Annotated[str, typer.Option(help="Why, for the record.")] = "") -> None:
+def enable(reason: ReasonOption = "", scope: ScopeOption = "global") -> None:
     """Let the running service trade."""
     from cli.trading_state import change
 
-    change("ACTIVE", reason)
+    change("ACTIVE", reason, scope)
 
 
 @app.command()
-def halt(reason: Annotated[str, typer.Option(help="Why, for the record.")] = "") -> None:
+def halt(reason: ReasonOption = "", scope: ScopeOption = "global") -> None:
     """Stop the running service from opening positions."""
     from cli.trading_state import change
 
-    change("HALTED", reason)
+    change("HALTED", reason, scope)
+
+
+@app.command()
+def kill(reason: ReasonOption = "", scope: ScopeOption = "global") -> None:
+    """Stop the running service and cancel every order that works (also: kill -USR1)."""
+    from cli.trading_state import kill as kill_scope
+
+    kill_scope(reason, scope)
 
 
 @features_app.command()

@@ -114,6 +114,20 @@ class LiveLoop:
         self.wake()
         return outcome
 
+    def command_first(self, event: Event) -> Outcome:
+        """Queue a command before all that wait; as `command`."""
+        outcome: Outcome = self._loop.create_future()
+        self._outcomes.appendleft(outcome)
+        self.inbox.put_first(event)
+        self.wake()
+        return outcome
+
+    def tell_first(self, event: Event) -> None:
+        """Queue a command that nobody waits for before all that wait."""
+        self._outcomes.appendleft(None)
+        self.inbox.put_first(event)
+        self.wake()
+
     def tell(self, event: Event) -> None:
         """Queue a command that nobody waits for."""
         self._outcomes.append(None)

@@ -177,6 +177,16 @@ class Platform(Protocol):
         """Lift a symbol's hold and have its features rebuilt; raises NotFound when not held."""
         ...
 
+    async def kill(self, reason: str, scope: str = "global") -> StateView:
+        """Halt a scope and cancel every order that works in it; latched until a human enables it.
+
+        Raises
+        ------
+        core.errors.BadInput
+            For an unknown scope.
+        """
+        ...
+
     def show(self, order: Order) -> OrderView:
         """Show one order."""
         ...

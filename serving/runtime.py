@@ -215,6 +215,15 @@ class Runtime:
         await self.live.command(SetTradingState(0, state, reason, "api", scope))
         return self.trading_state()
 
+    async def kill(self, reason: str, scope: str = GLOBAL) -> StateView:
+        """Halt a scope and cancel what works in it; see `serving.ports.Platform`."""
+        await self.live.command_first(_kill(reason, "api", scope))
+        return self.trading_state()
+
+    def kill_now(self) -> None:
+        """Halt everything and cancel all orders, told by a signal."""
+        self.live.tell_first(_kill("told by a signal", "signal", GLOBAL))
+
     def trading_state(self) -> StateView:
         """Show what the engine may do now."""
         return state_view(self.engine.account.states)
@@ -327,6 +336,10 @@ class Runtime:
             "feature_rows_running": self.on_demand.rows.running,
             "equity": float(equity) if equity is not None else float("nan"),
         }
+
+
+def _kill(reason: str, who: str, scope: str) -> SetTradingState:
+    return SetTradingState(0, TradingState.HALTED, reason, who, scope, cancel_orders=True)
 
 
 def _money(amount: Decimal | None) -> str:

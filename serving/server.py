@@ -18,6 +18,7 @@ from serving.bind import require_loopback
 from serving.ports import Platform
 from serving.wiring import open_runtime
 
+KILL_SIGNAL = signal.SIGUSR1
 SWITCH_SECS = 0.0005
 
 
@@ -60,6 +61,8 @@ async def serve(config: Config) -> None:
     require_loopback(config.serving.host)
     async with open_runtime(config) as platform:
         server = make_server(platform, config)
+        # The kill switch for who has no other door: `kill -USR1`.
+        asyncio.get_running_loop().add_signal_handler(KILL_SIGNAL, platform.kill_now)
         calm_interpreter(platform.gc_schedule)
         logging.getLogger(__name__).info(
             "serving on http://%s:%d", config.serving.host, config.serving.port

@@ -46,6 +46,10 @@ class Inbox:
         """Queue a command, session change, timer or swap; its time is set when it is taken."""
         self._commands.append(event)
 
+    def put_first(self, event: Event) -> None:
+        """Queue a command before all others that wait, as the kill switch is."""
+        self._commands.appendleft(event)
+
     def put_quote(self, quote: Quote) -> None:
         """Queue a quote."""
         self._quotes.append(quote)

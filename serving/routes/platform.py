@@ -39,6 +39,14 @@ class RollBackBody(BaseModel):
     version: str = Field(default="", max_length=20, pattern="^[0-9]*$")
 
 
+class KillBody(BaseModel):
+    """Why, and where: global, account:X, strategy:X or symbol:X."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(default="", max_length=200)
+    scope: str = Field(default="global", max_length=64)
+
+
 @router.get("/models", tags=["models"], responses=answers(list[ModelView]))
 async def models(platform: Running) -> Response:
     """Which version serves each symbol."""
@@ -85,3 +93,9 @@ async def holds(platform: Running) -> Response:
 async def rearm(body: RearmBody, platform: Running) -> Response:
     """Trust a symbol's features again, once they are rebuilt from the tape."""
     return reply(await platform.rearm(body.symbol))
+
+
+@router.post("/kill", tags=["trading"], responses=answers(StateView))
+async def kill(body: KillBody, platform: Running) -> Response:
+    """Halt a scope at once and cancel every order that works in it."""
+    return reply(await platform.kill(body.reason, body.scope))

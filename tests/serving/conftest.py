@@ -18,7 +18,7 @@ from core.types import (
 )
 from serving.app import create_app
 from serving.history import HistoryBody, columns_of
-from serving.ports import OrderRequest
+from serving.ports import OrderRequest, ReplaceRequest
 from serving.stream import Hub
 from serving.views import (
     FeaturesView,
@@ -71,6 +71,8 @@ class StubPlatform:
         self.bodies: dict[str, OrderRequest] = {}
         self.missing: list[str] = []
         self.held: list[str] = ["EURUSD"]
+        self.killed: list[tuple[str, str]] = []
+        self.replaced: list[tuple[str, ReplaceRequest]] = []
 
     @property
     def decider(self) -> "StubPlatform":
@@ -127,6 +129,15 @@ class StubPlatform:
             raise NotFound(f"{symbol} is not held")
         self.held.remove(symbol)
         return self.holds()
+
+    async def kill(self, reason: str, scope: str = "global") -> StateView:
+        self.state = TradingState.HALTED
+        self.killed.append((scope, reason))
+        return StateView(self.state, reason)
+
+    async def replace(self, client_order_id: str, request: ReplaceRequest) -> OrderView | Refused:
+        self.replaced.append((client_order_id, request))
+        return self.order(client_order_id)
 
     def show(self, order: Order) -> OrderView:
         return order_view(order, DEFAULT_INSTRUMENTS)

@@ -342,3 +342,34 @@ def test_held_symbols_are_shown_and_re_armed(client: TestClient) -> None:
     assert client.post("/v1/features/rearm", json={"symbol": "EURUSD"}).json() == []
     assert client.post("/v1/features/rearm", json={"symbol": "EURUSD"}).status_code == 404
     assert client.post("/v1/features/rearm", json={"symbl": "EURUSD"}).status_code == 422
+
+
+def test_the_kill_switch_has_a_door_of_its_own(client: TestClient, platform: Any) -> None:
+    answer = client.post("/v1/kill", json={"reason": "smoke", "scope": "symbol:EURUSD"})
+    assert answer.json()["state"] == "HALTED"
+    assert platform.killed == [("symbol:EURUSD", "smoke")]
+    assert problem_of(client.post("/v1/kill", json={"scop": "global"}))["status"] == 422
+
+
+def test_new_terms_are_handed_on_as_they_were_said(client: TestClient, platform: Any) -> None:
+    platform.state = TradingState.ACTIVE
+    sent = client.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": "a"}).json()
+    name = sent["client_order_id"]
+    answer = client.patch(f"/v1/orders/{name}", json={"lots": "0.30", "stop": 1.2})
+    assert answer.status_code == 202
+    ((asked, terms),) = platform.replaced
+    assert asked == name
+    assert (str(terms.lots), terms.limit, str(terms.stop)) == ("0.30", None, "1.2")
+    assert problem_of(client.patch(f"/v1/orders/{name}", json={"lots": "NaN"}))["status"] == 422
+    assert problem_of(client.patch("/v1/orders/none", json={"lots": "1"}))["status"] == 404
+
+
+@pytest.mark.parametrize("price", ["NaN", "Infinity", "-1", 0])
+@pytest.mark.parametrize("field", ["stop", "take_profit", "stop_loss"])
+def test_prices_of_an_order_are_finite_and_positive(
+    client: TestClient, field: str, price: object
+) -> None:
+    body = {**ORDER, field: price}
+    answer = client.post("/v1/orders", json=body, headers={"Idempotency-Key": "a"})
+    assert answer.status_code == 422
+    assert field in problem_of(answer)["detail"]
