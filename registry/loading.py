@@ -21,6 +21,8 @@ from models.manifest import FILE_NAME, decode, file_entry
 
 CHAMPION = "champion"
 BOOTSTRAP = "bootstrap"
+CHALLENGER = "challenger"
+"""Newest version that was trained: it is to be compared with the champion, and serves nobody."""
 HASH_TAG = "manifest_sha256"
 _SCHEME = "mlflow-artifacts"
 _CHUNK = 1 << 18
