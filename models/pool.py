@@ -124,6 +124,10 @@ class ModelPool:
         slot = self._slots[instrument]
         return None if slot is None else slot.model
 
+    def models(self) -> list[LoadedModel]:
+        """Return the models in use."""
+        return [slot.model for slot in self._slots if slot is not None]
+
     def approved(self, instrument: int) -> bool:
         """Return whether the instrument's model may be traded on."""
         slot = self._slots[instrument]
