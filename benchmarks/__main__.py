@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import time
+import traceback
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -56,15 +57,23 @@ def main() -> None:
     if unknown := set(wanted) - set(known):
         sys.exit(f"no benchmark called {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     record: dict[str, object] = {"machine": machine(), "taken": time.strftime("%F %T %z")}
+    failed = []
     for name in wanted:
         print(f"== {name}", flush=True)
-        figures = importlib.import_module(f"benchmarks.bench_{name}").run()
+        try:
+            figures = importlib.import_module(f"benchmarks.bench_{name}").run()
+        except Exception as error:  # noqa: BLE001 - the others are still worth their time
+            traceback.print_exc()
+            figures = {"failed": repr(error)}
+            failed.append(name)
         record[name] = figures
         print(json.dumps(figures, indent=2), flush=True)
     path = HERE / "results" / time.strftime("%Y%m%d-%H%M%S.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(record, indent=2) + "\n")
     print(f"recorded in {path.relative_to(Path.cwd())}")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
