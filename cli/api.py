@@ -10,7 +10,7 @@ from core.errors import BadInput, Unavailable
 
 
 class Api:
-    """Blocking JSON calls to serving on loopback.
+    """Blocking JSON calls to serving.
 
     Parameters
     ----------
@@ -21,7 +21,8 @@ class Api:
     """
 
     def __init__(self, config: ServingConfig, timeout_secs: float = 10.0) -> None:
-        self.url = f"http://{config.host}:{config.port}"
+        self.url = config.url
+        self._own = {"Authorization": f"Bearer {config.key}"} if config.key else {}
         self._pool = urllib3.PoolManager(retries=False, timeout=timeout_secs)
 
     def call(
@@ -39,7 +40,7 @@ class Api:
                 method,
                 self.url + path,
                 body=None if body is None else json.dumps(body).encode(),
-                headers={"Content-Type": "application/json", **(headers or {})},
+                headers={"Content-Type": "application/json", **self._own, **(headers or {})},
             )
         except urllib3.exceptions.HTTPError as error:
             raise Unavailable(

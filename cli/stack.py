@@ -16,7 +16,7 @@ def serving(config: Config) -> Service:
         name="serving",
         argv=(sys.executable, "-m", "cli.main", "serve"),
         env={**environment(config), "OMP_NUM_THREADS": "1"},
-        ready=lambda: answers(f"http://{host}:{port}/healthz"),
+        ready=lambda: answers(f"{config.serving.url}/healthz"),
         address=(host, port),
     )
 

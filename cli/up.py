@@ -14,7 +14,7 @@ from core.errors import Unavailable
 from core.settings import load_config
 from flows.client import PrefectApi, deploy_all, reconcile
 from flows.environment import absolute
-from serving.bind import require_loopback
+from serving.bind import require_safe
 
 _WATCH_SECS = 0.5
 
@@ -36,7 +36,7 @@ class _Stop:
 def run_up() -> int:
     """Start everything, print the addresses, wait for Ctrl-C, stop everything."""
     config = absolute(load_config())
-    require_loopback(config.serving.host)
+    require_safe(config.serving)
     console = make_console()
 
     def progress(name: str, state: str, secs: float) -> None:
@@ -88,7 +88,7 @@ def taped_symbols(config: Config) -> tuple[str, ...]:
 
 def urls(config: Config) -> list[tuple[str, str]]:
     """Where to look."""
-    serving = f"http://{config.serving.host}:{config.serving.port}"
+    serving = config.serving.url
     return [
         ("decisions and orders (OpenAPI)", f"{serving}/docs"),
         ("readiness", f"{serving}/readyz"),

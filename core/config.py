@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from core.config_serving import CacheConfig as CacheConfig  # noqa: PLC0414 - given on
+from core.config_serving import ServingConfig as ServingConfig  # noqa: PLC0414 - given on
 from core.costs import CostModel
 
 _STRICT = {"extra": "forbid"}
@@ -274,50 +276,6 @@ class VenueConfig:
     faults_per_min: float = 0.0
     faults_secs: float = 600.0
     seed: int = 11
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServingConfig:
-    """The HTTP door and how often it looks at the champion alias."""
-
-    __pydantic_config__ = _STRICT
-    host: str = "127.0.0.1"
-    port: int = 8080
-    poll_secs: float = 1.0
-    stream_queue: int = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheConfig:
-    """Caches of feature rows that are asked for on demand; the tick path uses none of them.
-
-    `second` is the second level: "memory" is in this process and needs no server, "redis" is shared
-    by all processes at `url`. `store_ms` is the longest that a call to it may take; after
-    `breaker_failures` in a row it is left alone for `breaker_open_ms`. Values of at least
-    `compress_bytes` are compressed. `compute_ms` is the deadline of a computation, after which the
-    last good row is given, marked stale. With "redis" each process tells its live rows to the
-    others every `share_ms`; 0 tells none. Of networks `predictions` are kept for `prediction_secs`,
-    for requests that ask for the same row again.
-    """
-
-    __pydantic_config__ = _STRICT
-    rows: int = 1_000
-    second: Literal["memory", "redis"] = "memory"
-    second_bytes: int = 16_000_000
-    url: str = "redis://127.0.0.1:6379/0"
-    ttl_secs: float = 3_600.0
-    store_ms: float = 2.0
-    compress_bytes: int = 8_192
-    write_queue: int = 1_000
-    breaker_failures: int = 5
-    breaker_open_ms: float = 1_000.0
-    compute_ms: float = 25.0
-    compute_threads: int = 2
-    compute_queue: int = 16
-    history_quotes: int = 5_000
-    share_ms: float = 250.0
-    predictions: int = 5_000
-    prediction_secs: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,20 +3,47 @@
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
+from core.errors import FatalError
 from serving import errors
+from serving.access.guard import Access, Guard, open_access, undeclared
 from serving.ports import Platform
-from serving.routes import decisions, features, health, orders, platform, stream
+from serving.routes import decisions, features, health, inference, orders, platform, stream
+
+ROUTERS = tuple(part.router for part in (platform, orders, health, stream))
 
 
-def create_app(running: Platform) -> FastAPI:
-    """Build the application; whoever opened the platform closes it after the server."""
+def routes_of(app: FastAPI) -> list[BaseRoute]:
+    """Return every route that `app` has or is going to have."""
+    return [*app.routes, *(route for router in ROUTERS for route in router.routes)]
+
+
+def create_app(running: Platform, access: Access | None = None) -> FastAPI:
+    """Build the application; whoever opened the platform closes it after the server.
+
+    Parameters
+    ----------
+    running : Platform
+    access : Access, optional
+        Keys, rates and audit; everybody may do everything without.
+
+    Raises
+    ------
+    FatalError
+        When a route has no declared scope.
+    """
+    access = access or open_access("PAPER")
     app = FastAPI(title="tickpath", version="0.1.0")
     app.state.platform = running
+    app.state.tickets = access.tickets
+    app.add_middleware(Guard, access=access)
     errors.install(app)
-    app.router.routes += [decisions.route, features.route]
-    for part in (platform, orders, health, stream):
-        app.include_router(part.router)
+    app.router.routes += [decisions.route, features.route, *inference.routes]
+    if open_doors := undeclared(routes_of(app)):
+        raise FatalError(f"routes without a declared scope: {', '.join(open_doors)}")
+    for router in ROUTERS:
+        app.include_router(router)
     _describe_hot_routes(app)
     return app
 
@@ -26,7 +53,7 @@ def _describe_hot_routes(app: FastAPI) -> None:
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            for part in (decisions, features):
+            for part in (decisions, features, inference):
                 part.describe(generate())
         return generate()
 

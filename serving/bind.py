@@ -1,26 +1,33 @@
-"""Where serving may listen: loopback only, since the API has no authentication yet."""
+"""Where serving may listen: loopback, or anywhere once callers need keys."""
 
 import ipaddress
 
+from core.config import ServingConfig
 from core.errors import SettingsError
 
 
-def require_loopback(host: str) -> str:
-    """Return `host` when it is a loopback address.
+def require_safe(serving: ServingConfig) -> str:
+    """Return the host to listen on.
 
     Raises
     ------
     SettingsError
-        For any other address: whoever reaches the port could trade the account.
+        For another address than loopback while no keys are set up: whoever reaches the port could
+        trade the account. For one of certificate and private key without the other.
     """
-    if host == "localhost":
-        return host
-    try:
-        if ipaddress.ip_address(host).is_loopback:
-            return host
-    except ValueError:
-        pass
+    if bool(serving.certificate) != bool(serving.private_key):
+        raise SettingsError("serving.certificate and serving.private_key belong together")
+    if serving.keys or is_loopback(serving.host):
+        return serving.host
     raise SettingsError(
-        f"serving.host {host!r} is not a loopback address, and the API has no authentication yet; "
-        "use 127.0.0.1, and an authenticating proxy for other machines"
+        f"serving.host {serving.host!r} is not a loopback address, and without authentication "
+        "whoever reaches it could trade; set serving.keys (see `tickpath keys`), or use 127.0.0.1"
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -72,6 +72,14 @@ def problem(status: int, detail: str, **more: str) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/problem+json")
 
 
+def failure(path: str, status: int, detail: str) -> Response:
+    """Build what clients of `path` read: under ``/v2`` the protocol's own error, else a problem."""
+    if path == "/v2" or path.startswith("/v2/"):
+        body = msgspec.json.encode({"error": detail})
+        return Response(body, status, media_type="application/json")
+    return problem(status, detail)
+
+
 def refusal(refused: Refused) -> Response:
     """Build the 422 that names the check, its limit, what was seen and what would have passed."""
     detail = (
@@ -122,20 +130,21 @@ def _first_sentence(error: RequestValidationError) -> tuple[int, str]:
 def install(app: FastAPI) -> None:
     """Answer every failure of `app` with a problem."""
 
-    async def on_app_error(_request: Request, error: Any) -> Response:
-        return problem(status_of(error), str(error))
+    async def on_app_error(request: Request, error: Any) -> Response:
+        return failure(request.url.path, status_of(error), str(error))
 
     async def on_validation(_request: Request, error: Any) -> Response:
         return problem(*_first_sentence(error))
 
-    async def on_http(_request: Request, error: Any) -> Response:
-        answer = problem(error.status_code, str(error.detail))
+    async def on_http(request: Request, error: Any) -> Response:
+        answer = failure(request.url.path, error.status_code, str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
 
     async def on_anything(request: Request, error: Exception) -> Response:
         log.error("unexpected error on %s", request.url.path, exc_info=error)
-        return problem(500, "unexpected error; the server's log has the details")
+        words = "unexpected error; the server's log has the details"
+        return failure(request.url.path, 500, words)
 
     app.add_exception_handler(AppError, on_app_error)
     app.add_exception_handler(RequestValidationError, on_validation)

@@ -21,6 +21,8 @@ class Homes:
         Rows of the ledger that wait for its store.
     models : Path
         Verified local copies of model versions.
+    audit : Path
+        Chain of the calls that changed something, a file.
     """
 
     journal: Path
@@ -29,6 +31,7 @@ class Homes:
     sessions: Path
     models: Path
     spill: Path
+    audit: Path
 
 
 def homes_of(config: Config) -> Homes:
@@ -51,4 +54,5 @@ def homes_of(config: Config) -> Homes:
         sessions=home / "sessions",
         models=home / "models",
         spill=config.storage.spill / account,
+        audit=home / "audit" / f"{account}.chain",
     )

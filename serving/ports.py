@@ -7,6 +7,7 @@ import msgspec
 
 from core.types import Decision, Order, OrderType, Refused, Side, TimeInForce, TradingState
 from serving.history import HistoryBody
+from serving.inference.service import Inference
 from serving.stream import Hub
 from serving.views import (
     FeaturesView,
@@ -120,6 +121,11 @@ class Platform(Protocol):
     @property
     def on_demand(self) -> OnDemand:
         """Answers for rows and histories."""
+        ...
+
+    @property
+    def inference(self) -> Inference:
+        """Answers requests of the Open Inference Protocol."""
         ...
 
     @property

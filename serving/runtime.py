@@ -13,7 +13,9 @@ from core.types import Order, Refused, TradingState
 from monitoring.gc_schedule import GcSchedule
 from monitoring.latency import LatencySummary
 from registry.loading import BOOTSTRAP, CHAMPION
+from serving.access.roles import caller
 from serving.decider import LiveDecider
+from serving.inference.service import Inference
 from serving.live import LiveLoop
 from serving.measures import Measures
 from serving.metrics import PlatformCollector, registry_of, render
@@ -63,6 +65,7 @@ class Runtime:
         session: OrderSession,
         decider: LiveDecider,
         on_demand: OnDemand,
+        inference: Inference,
         outlets: Outlets,
         hub: Hub,
         recording: Path,
@@ -74,6 +77,7 @@ class Runtime:
         self.engine = engine
         self.decider = decider
         self.on_demand = on_demand
+        self.inference = inference
         self.hub = hub
         self.session = session
         self.watch = watch
@@ -212,12 +216,12 @@ class Runtime:
                 names = ", ".join(self.tasks.dead)
                 raise Unavailable(f"background tasks have ended, start serving again: {names}")
             self.session.recheck()
-        await self.live.command(SetTradingState(0, state, reason, "api", scope))
+        await self.live.command(SetTradingState(0, state, reason, caller(), scope))
         return self.trading_state()
 
     async def kill(self, reason: str, scope: str = GLOBAL) -> StateView:
         """Halt a scope and cancel what works in it; see `serving.ports.Platform`."""
-        await self.live.command_first(_kill(reason, "api", scope))
+        await self.live.command_first(_kill(reason, caller(), scope))
         return self.trading_state()
 
     def kill_now(self) -> None:
@@ -254,7 +258,7 @@ class Runtime:
     async def roll_back(self, symbol: str, version: str, reason: str) -> ModelView:
         """Make a former champion serve again; see `serving.ports.Platform`."""
         terms = self._instruments.by_symbol(symbol)
-        await self.watch.roll_back(terms.symbol, version, "api", reason)
+        await self.watch.roll_back(terms.symbol, version, caller(), reason)
         view = self._model(terms)
         if view is None:
             raise Unavailable(f"{symbol} has no model that loads")

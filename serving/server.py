@@ -13,8 +13,11 @@ import uvloop
 
 from core.config import Config, MemoryConfig
 from monitoring.gc_schedule import GcSchedule
+from serving.access.guard import Access
+from serving.access.opening import open_guarding
 from serving.app import create_app
-from serving.bind import require_loopback
+from serving.bind import require_safe
+from serving.homes import homes_of
 from serving.ports import Platform
 from serving.wiring import open_runtime
 
@@ -39,12 +42,15 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-def make_server(platform: Platform, config: Config) -> Server:
+def make_server(platform: Platform, config: Config, access: Access | None = None) -> Server:
     """Build the HTTP server of a running platform."""
+    serving = config.serving
     settings = uvicorn.Config(
-        create_app(platform),
-        host=require_loopback(config.serving.host),
-        port=config.serving.port,
+        create_app(platform, access),
+        host=require_safe(serving),
+        port=serving.port,
+        ssl_certfile=serving.certificate or None,
+        ssl_keyfile=serving.private_key or None,
         loop="uvloop",
         http="httptools",
         access_log=False,
@@ -58,14 +64,17 @@ def make_server(platform: Platform, config: Config) -> Server:
 
 async def serve(config: Config) -> None:
     """Open the platform, serve until told to stop, close the platform."""
-    require_loopback(config.serving.host)
-    async with open_runtime(config) as platform:
-        server = make_server(platform, config)
+    require_safe(config.serving)
+    async with (
+        open_guarding(config, homes_of(config).audit) as access,
+        open_runtime(config) as platform,
+    ):
+        server = make_server(platform, config, access)
         # The kill switch for who has no other door: `kill -USR1`.
         asyncio.get_running_loop().add_signal_handler(KILL_SIGNAL, platform.kill_now)
         calm_interpreter(platform.gc_schedule)
         logging.getLogger(__name__).info(
-            "serving on http://%s:%d", config.serving.host, config.serving.port
+            "serving on %s:%d", config.serving.host, config.serving.port
         )
         await server.serve()
 

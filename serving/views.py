@@ -146,6 +146,13 @@ class ReadyView(msgspec.Struct, frozen=True):
     waiting_for: list[str]
 
 
+class TicketView(msgspec.Struct, frozen=True):
+    """A ticket for one WebSocket, and the seconds that it is good for."""
+
+    ticket: str
+    expires_secs: int
+
+
 class StreamMessage(msgspec.Struct, frozen=True):
     """One message of ``/v1/stream``; `type` is decision, order or fill."""
 

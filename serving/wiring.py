@@ -22,6 +22,7 @@ from monitoring.memory import MemoryBudgets
 from registry.opening import join
 from serving.decider import LiveDecider
 from serving.homes import Homes, homes_of
+from serving.inference.opening import open_inference
 from serving.journal_care import JournalCare, recover
 from serving.live import LiveLoop
 from serving.model_watch import ModelWatch, Registry
@@ -112,9 +113,7 @@ async def open_runtime(
         hub = Hub(config.serving.stream_queue)
         outlets = _outlets(instruments, hub, stores, engine, clock, scoring)
         engine.subscribe(outlets.hear)
-        watch = _watch(config, stores, registry, scoring.models)
-        await watch.restore()
-        await watch.poll()
+        watch = await _watch(config, stores, registry, scoring.models)
         care = JournalCare(stores.journal, engine, config.trading.snapshot_records)
         follow = follow_scenarios(stores.ledger, config, instruments, scenarios, broker)
         tasks.run("scenarios", follow)
@@ -132,6 +131,7 @@ async def open_runtime(
             session=session,
             decider=_decider(config, instruments, scoring, engine, clock),
             on_demand=open_on_demand(config, engine, scoring, instruments, clock, stack),
+            inference=await open_inference(config, scoring.pool, tasks),
             outlets=outlets,
             hub=hub,
             recording=recorder.writer.path,
@@ -216,15 +216,18 @@ def _engine(
     )
 
 
-def _watch(
+async def _watch(
     config: Config, stores: _Stores, registry: Registry | None, models: Models
 ) -> ModelWatch:
-    return ModelWatch(
+    watch = ModelWatch(
         registry or join(config, stores.promotions),
         stores.homes.models,
         _symbols(config),
         models.swap,
     )
+    await watch.restore()
+    await watch.poll()
+    return watch
 
 
 def _decider(

@@ -1,11 +1,14 @@
 """A stub platform behind the real application."""
 
 import math
+import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from core.config import MlflowConfig
 from core.errors import BadInput, Conflict, NotFound, Unavailable
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import (
@@ -16,8 +19,12 @@ from core.types import (
     Refused,
     TradingState,
 )
+from models.shelf import Shelf
+from registry.loading import RegistryReader
 from serving.app import create_app
 from serving.history import HistoryBody, columns_of
+from serving.inference.catalogue import Catalogue
+from serving.inference.service import Inference
 from serving.ports import OrderRequest, ReplaceRequest
 from serving.stream import Hub
 from serving.views import (
@@ -60,11 +67,19 @@ class StubOnDemand:
         return self._platform.decide(symbol)
 
 
+def no_versions() -> Inference:
+    """Answer for a machine that has no model."""
+    nowhere = Path("nowhere")
+    catalogue = Catalogue(RegistryReader(MlflowConfig(port=1), nowhere, 0.1), nowhere, dict)
+    return Inference(catalogue, Shelf(catalogue.load, 1, 1, time.monotonic))
+
+
 class StubPlatform:
     """Answers from memory; `version` is what a model swap would move."""
 
     def __init__(self) -> None:
         self.hub = Hub(3)
+        self.inference = no_versions()
         self.version = "1"
         self.state = TradingState.HALTED
         self.sent: dict[str, Order] = {}

@@ -1,0 +1,1 @@
+"""Who may call what: API keys, roles and scopes, rates, tickets, and an audit of the changes."""
