@@ -12,12 +12,13 @@ import gc
 import json
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uvloop
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.echo import echo_server
 from tests.e2e.stack import SYMBOL, Client, platform, until, with_venue
@@ -110,6 +111,13 @@ def order(number: int) -> tuple[bytes, str]:
     return json.dumps(body).encode(), f"Idempotency-Key: bench-{number}\r\n"
 
 
+async def messages(stream: ClientConnection) -> AsyncIterator[dict[str, Any]]:
+    """Yield the messages of the frames."""
+    async for text in stream:
+        for message in json.loads(text):
+            yield message
+
+
 async def order_to_ack(port: int, rate: float) -> dict[str, dict[str, float]]:
     """Orders over HTTP; the acknowledgement is the first answer of the venue on the stream.
 
@@ -123,10 +131,9 @@ async def order_to_ack(port: int, rate: float) -> dict[str, dict[str, float]]:
         seen: set[int] = set()
         async with connect(f"ws://127.0.0.1:{port}/v1/stream") as stream:
             listening.set()
-            async for text in stream:
-                message = json.loads(text)
+            async for message in messages(stream):
                 told = message["data"]
-                if message["type"] != "order" or not told["key"].startswith("bench-"):
+                if message["topic"] != "orders" or not told["key"].startswith("bench-"):
                     continue
                 number = int(told["key"].rsplit("-", 1)[1])
                 if told["status"] == "DENIED":

@@ -15,7 +15,7 @@ from serving.outlets import Outlets
 from serving.projection import Projection
 from serving.recorder import Recorder
 from serving.skew_sentinel import SkewSentinel
-from serving.stream import Hub
+from serving.streaming.hub import Hub
 from serving.tasks import BackgroundTasks
 from trading.engine import TradingEngine
 
@@ -124,6 +124,8 @@ class Measures(NamedTuple):
         yield "ledger_rows_parked", self.outlets.parked
         yield "ledger_write_failures", self.outlets.write_failures
         yield "recording_events_lost", self.recorder.lost
-        yield "stream_messages_dropped", self.hub.dropped
+        yield "stream_messages", self.hub.seq
+        yield "stream_messages_conflated", self.hub.conflated
+        yield "stream_clients_cut", self.hub.cut_clients
         yield "gc_windows_missed", self.gc_schedule.skipped
         yield "listener_errors", self.engine.listener_errors

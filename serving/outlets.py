@@ -10,7 +10,8 @@ from core.instruments import InstrumentTable
 from core.types import Decision, Order, OrderStatus
 from monitoring.latency import StageLatencies
 from monitoring.prediction_ring import PredictionRing
-from serving.stream import Hub
+from serving.streaming.hub import Hub
+from serving.streaming.messages import Topic
 from serving.views import fill_view, order_view
 from storage.batch_writer import BatchWriter
 from storage.ledger_rows import Recorded
@@ -86,12 +87,12 @@ class Outlets:
             self.decisions[output.direction] += 1
             self._keep(output)
             self._writer.put(output)
-            self._hub.publish("decision", output)
+            self._hub.publish(Topic.DECISIONS, output)
         elif isinstance(output, OrderUpdate):
             self._hear_order(output)
         elif isinstance(output, FillUpdate):
             self.fills += 1
-            self._hub.publish("fill", fill_view(output.fill, self._instruments))
+            self._hub.publish(Topic.FILLS, fill_view(output.fill, self._instruments))
 
     def _keep(self, made: Decision) -> None:
         if self.predictions is not None and made.model_version:
@@ -105,7 +106,7 @@ class Outlets:
         self._time(order)
         self.denied += update.refused is not None
         if len(self._hub):
-            self._hub.publish("order", order_view(order, self._instruments))
+            self._hub.publish(Topic.ORDERS, order_view(order, self._instruments))
 
     def _time(self, order: Order) -> None:
         """Measure from the arrival of the deciding quote to the first answer."""

@@ -1,14 +1,17 @@
 """What the routes ask of the running platform; tests give a stub."""
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from core.types import Decision, Order, OrderType, Refused, Side, TimeInForce, TradingState
+from core.types import Decision, Order, OrderType, Quote, Refused, Side, TimeInForce, TradingState
+from monitoring.latency import LatencySummary
 from serving.history import HistoryBody
 from serving.inference.service import Inference
-from serving.stream import Hub
+from serving.streaming.hub import Hub
+from serving.streaming.messages import Topic
 from serving.views import (
     FeaturesView,
     HoldView,
@@ -131,6 +134,18 @@ class Platform(Protocol):
     @property
     def hub(self) -> Hub:
         """Where decisions, orders and fills are published."""
+        ...
+
+    def newest_quote(self, instrument: int) -> Quote | None:
+        """Return the newest quote of an instrument."""
+        ...
+
+    def latencies(self) -> Mapping[str, LatencySummary]:
+        """Return summaries by stage."""
+        ...
+
+    def snapshots(self, topics: frozenset[Topic]) -> Iterable[tuple[Topic, Any]]:
+        """Tell how things stand, for a client of the stream that comes in."""
         ...
 
     async def submit(self, request: OrderRequest) -> Order | Refused:

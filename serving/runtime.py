@@ -1,15 +1,16 @@
 """The running platform as the routes see it: reads of the engine's state, commands by its queue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from core.config import Config
 from core.errors import Conflict, NotFound, Unavailable
 from core.instruments import Instrument, InstrumentTable
-from core.types import Order, Refused, TradingState
+from core.types import Order, Quote, Refused, TradingState
 from monitoring.gc_schedule import GcSchedule
 from monitoring.latency import LatencySummary
 from registry.loading import BOOTSTRAP, CHAMPION
@@ -28,7 +29,8 @@ from serving.ports import OrderRequest, ReplaceRequest
 from serving.projection import Projection
 from serving.recorder import Recorder
 from serving.scoring import Scoring
-from serving.stream import Hub
+from serving.streaming.hub import Hub
+from serving.streaming.messages import Topic
 from serving.tasks import BackgroundTasks
 from serving.views import (
     HoldView,
@@ -167,6 +169,17 @@ class Runtime:
         if order is None:
             raise NotFound(f"no order {client_order_id!r}")
         return self.show(order)
+
+    def newest_quote(self, instrument: int) -> Quote | None:
+        """Return the newest quote of an instrument."""
+        return self.engine.account.marks.quote(instrument)
+
+    def snapshots(self, topics: frozenset[Topic]) -> Iterator[tuple[Topic, Any]]:
+        """Tell how things stand: every order that works."""
+        if Topic.ORDERS in topics:
+            yield from (
+                (Topic.ORDERS, self.show(o)) for o in self.engine.account.book.open_orders()
+            )
 
     # --- account ---
 

@@ -12,6 +12,7 @@ import uvicorn
 import uvloop
 
 from core.config import Config, MemoryConfig
+from core.instruments import DEFAULT_INSTRUMENTS
 from monitoring.gc_schedule import GcSchedule
 from serving.access.guard import Access
 from serving.access.opening import open_guarding
@@ -19,10 +20,14 @@ from serving.app import create_app
 from serving.bind import require_safe
 from serving.homes import homes_of
 from serving.ports import Platform
+from serving.streaming.sources import sampler_of
+from serving.streaming.wire import StreamWire
 from serving.wiring import open_runtime
 
 KILL_SIGNAL = signal.SIGUSR1
 SWITCH_SECS = 0.0005
+PING_SECS, PONG_SECS = 1.5, 3.0
+MOST_FRAME_BYTES = 65_536
 
 
 class Server(uvicorn.Server):
@@ -55,6 +60,11 @@ def make_server(platform: Platform, config: Config, access: Access | None = None
         http="httptools",
         access_log=False,
         proxy_headers=False,
+        ws=StreamWire,
+        ws_max_size=MOST_FRAME_BYTES,
+        # Who stops reading does not answer a ping either, and is cut within five seconds.
+        ws_ping_interval=PING_SECS,
+        ws_ping_timeout=PONG_SECS,
         ws_per_message_deflate=False,
         log_level="warning",
         timeout_graceful_shutdown=3,
@@ -70,6 +80,7 @@ async def serve(config: Config) -> None:
         open_runtime(config) as platform,
     ):
         server = make_server(platform, config, access)
+        platform.tasks.run("stream", sampler_of(platform, DEFAULT_INSTRUMENTS).run())
         # The kill switch for who has no other door: `kill -USR1`.
         asyncio.get_running_loop().add_signal_handler(KILL_SIGNAL, platform.kill_now)
         calm_interpreter(platform.gc_schedule)

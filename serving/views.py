@@ -3,7 +3,7 @@
 import msgspec
 
 from core.instruments import Instrument, InstrumentTable
-from core.types import Decision, Fill, Order, TradingState
+from core.types import Fill, Order, TradingState
 from trading.trading_state import GLOBAL, TradingStates
 
 
@@ -153,17 +153,25 @@ class TicketView(msgspec.Struct, frozen=True):
     expires_secs: int
 
 
-class StreamMessage(msgspec.Struct, frozen=True):
-    """One message of ``/v1/stream``; `type` is decision, order or fill."""
+class QuoteView(msgspec.Struct, frozen=True):
+    """The newest quote of a symbol; `seq` is its number on the tape."""
 
-    type: str
-    data: Decision | OrderView | FillView
+    symbol: str
+    bid: float
+    ask: float
+    ts_event: int
+    seq: int
 
 
-class DroppedMessage(msgspec.Struct, frozen=True, tag_field="type", tag="dropped"):
-    """Told to a slow client: how many messages it has missed since it was last told."""
+class StageView(msgspec.Struct, frozen=True):
+    """What a stage took, in µs, since the start."""
 
-    count: int
+    stage: str
+    samples: int
+    p50_us: float
+    p95_us: float
+    p99_us: float
+    max_us: float
 
 
 def state_view(states: TradingStates) -> StateView:

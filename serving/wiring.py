@@ -34,7 +34,7 @@ from serving.rows import open_on_demand
 from serving.runtime import Runtime
 from serving.scenario_rows import follow_scenarios, scenario_table, templates_of
 from serving.scoring import Models, Scoring, open_scoring, prediction_ring
-from serving.stream import Hub
+from serving.streaming.hub import Hub
 from serving.tasks import BackgroundTasks
 from storage.adapters import open_ledger
 from storage.batch_writer import BatchWriter

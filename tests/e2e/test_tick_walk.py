@@ -33,10 +33,13 @@ from market.ring_buffer import RingBuffer
 from serving.homes import homes_of
 from serving.ports import OrderRequest
 from serving.runtime import Runtime
+from serving.streaming.hub import Wish
+from serving.streaming.messages import DEFAULT_TOPICS
 from serving.wiring import open_runtime
 from storage.parquet import TickStore
 from storage.sqlite import Ledger
 from tests.e2e.stack import EAGER, SYMBOL, config_for, make_home, with_venue
+from tests.serving.server import Heard
 from trading.events import FeaturesRebuilt, OrderEventIn, QuoteIn
 from trading.journal import FileJournal
 from trading.journal_reader import read_journal
@@ -126,12 +129,12 @@ async def _walk(config, heard: list[Decision]) -> None:  # type: ignore[no-untyp
     await server.start()
     try:
         async with open_runtime(config) as runtime:
-            subscription = runtime.hub.open()
+            wire = Heard()
+            runtime.hub.open(wire, Wish(DEFAULT_TOPICS))
             runtime.engine.subscribe(lambda o: heard.append(o) if isinstance(o, Decision) else None)
             await until(lambda: filled(runtime) and runtime.session.ready)
             _check_live(runtime, heard)
-            kinds = {m.split(b'"', 4)[3] for m in await subscription.take()}
-            assert {b"decision", b"order", b"fill"} <= kinds  # 12: told to the stream
+            assert {"decisions", "orders", "fills"} <= wire.topics  # 12: told to the stream
             await until(lambda: server.venue.executions == runtime.outlets.fills)
             instrument = DEFAULT_INSTRUMENTS.by_symbol(SYMBOL).id
             await until(lambda: not runtime.engine.account.book.open_orders())

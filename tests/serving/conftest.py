@@ -1,10 +1,12 @@
 """A stub platform behind the real application."""
 
+import asyncio
 import math
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,8 @@ from serving.history import HistoryBody, columns_of
 from serving.inference.catalogue import Catalogue
 from serving.inference.service import Inference
 from serving.ports import OrderRequest, ReplaceRequest
-from serving.stream import Hub
+from serving.streaming.hub import Hub
+from serving.streaming.messages import Topic
 from serving.views import (
     FeaturesView,
     HoldView,
@@ -81,6 +84,7 @@ class StubPlatform:
         self.hub = Hub(3)
         self.inference = no_versions()
         self.version = "1"
+        self.loop_of: asyncio.AbstractEventLoop
         self.state = TradingState.HALTED
         self.sent: dict[str, Order] = {}
         self.bodies: dict[str, OrderRequest] = {}
@@ -193,6 +197,16 @@ class StubPlatform:
 
     def metrics(self) -> bytes:
         return b"tickpath_up 1\n"
+
+    def newest_quote(self, instrument: int) -> None:
+        return None
+
+    def latencies(self) -> dict[str, Any]:
+        return {}
+
+    def snapshots(self, topics: frozenset[Topic]) -> list[tuple[Topic, Any]]:
+        self.loop_of = asyncio.get_running_loop()
+        return []
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from starlette.testclient import TestClient
 
@@ -207,23 +206,6 @@ def test_every_error_type_has_a_status() -> None:
         error = kind.__new__(kind)
         assert 400 <= status_of(error) <= 503
     assert STATUS[core_errors.AppError] == 500
-
-
-def test_stream_sends_what_is_published_and_tells_of_drops(
-    client: TestClient, platform: Any
-) -> None:
-    with client.websocket_connect("/v1/stream") as socket:
-        decision = platform.decide("EURUSD")
-
-        async def publish() -> None:
-            for _ in range(5):
-                platform.hub.publish("decision", decision)
-
-        client.portal.call(publish)
-        messages = [msgspec.json.decode(socket.receive_text()) for _ in range(4)]
-    assert messages[0] == {"type": "dropped", "count": 2}
-    assert [m["type"] for m in messages[1:]] == ["decision"] * 3
-    assert set(messages[1]["data"]) == ANSWER
 
 
 @pytest.mark.parametrize("body", [{"symbol": "EURUSD"}, {"symbol": "EURUSD", "history": HISTORY}])

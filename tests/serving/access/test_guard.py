@@ -1,5 +1,6 @@
 """Every role at every door, for its own account and for another one's."""
 
+import json
 import warnings
 from collections.abc import Iterator
 from itertools import product
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from serving.access.audit import Call
 from serving.access.guard import Access, Guard, open_access, undeclared
@@ -16,7 +19,7 @@ from serving.access.rates import Rates
 from serving.access.roles import RULES, SCOPES_OF, Role, Scope
 from serving.access.tickets import LIFE_SECS, Tickets
 from serving.app import create_app, routes_of
-from serving.stream import Hub
+from tests.serving.server import Server
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -63,7 +66,7 @@ class Door:
             OURS, lambda: ring, self.rates, self.tickets, self.audit.append,
             frozenset({"https://desk.example"}), lambda: NOW,
         )  # fmt: skip
-        self.platform = platform
+        self.platform, self.access = platform, access
         self.client = TestClient(create_app(platform, access), raise_server_exceptions=False)
 
     def head(self, role: Role, account: str = OURS) -> dict[str, str]:
@@ -201,49 +204,47 @@ def test_every_answer_tells_its_time(door: Door) -> None:
         assert answer.headers["X-Response-Time"].endswith("ms")
 
 
-def hears(socket: Any, hub: Hub) -> bool:
-    """Wait until the stream has subscribed."""
-    while not len(hub):
-        socket.portal.call(_yield)
-    return True
+@pytest.fixture
+def streaming(door: Door) -> Iterator[str]:
+    with Server(door.platform, door.access) as server:
+        yield f"ws://{server.address}/v1/stream"
 
 
-async def _yield() -> None:
-    return None
+def welcome(socket: ClientConnection) -> Any:
+    return json.loads(socket.recv(10))[0]["data"]
 
 
-def test_a_stream_opens_by_header(door: Door) -> None:
-    headers = door.head(Role.VIEWER)
-    with door.client.websocket_connect("/v1/stream", headers=headers) as socket:
-        assert hears(socket, door.platform.hub)
+def test_a_stream_opens_by_header(door: Door, streaming: str) -> None:
+    with connect(streaming, additional_headers=door.head(Role.VIEWER)) as socket:
+        assert welcome(socket)["stream"] == door.platform.hub.stream
 
 
-def test_a_stream_opens_by_first_frame(door: Door) -> None:
-    with door.client.websocket_connect("/v1/stream") as socket:
-        socket.send_json({"key": door.text(Role.VIEWER)})
-        assert hears(socket, door.platform.hub)
+def test_a_stream_opens_by_first_frame(door: Door, streaming: str) -> None:
+    with connect(streaming) as socket:
+        socket.send(json.dumps({"key": door.text(Role.VIEWER)}))
+        assert welcome(socket)["stream"] == door.platform.hub.stream
 
 
-def test_a_ticket_opens_one_stream_within_its_time(door: Door) -> None:
+def test_a_ticket_opens_one_stream_within_its_time(door: Door, streaming: str) -> None:
     def issue() -> str:
         answer = door.client.post("/v1/stream/tickets", headers=door.head(Role.VIEWER))
         assert (answer.status_code, answer.json()["expires_secs"]) == (201, LIFE_SECS)
         return str(answer.json()["ticket"])
 
     ticket = issue()
-    with door.client.websocket_connect(f"/v1/stream?ticket={ticket}") as socket:
-        assert hears(socket, door.platform.hub)
-    refused(door, ticket)
+    with connect(f"{streaming}?ticket={ticket}") as socket:
+        assert welcome(socket)["stream"] == door.platform.hub.stream
+    refused(f"{streaming}?ticket={ticket}")
     late = issue()
     door.clock[0] += LIFE_SECS * 1_000_000_000
-    refused(door, late)
+    refused(f"{streaming}?ticket={late}")
 
 
-def refused(door: Door, ticket: str) -> None:
-    with door.client.websocket_connect(f"/v1/stream?ticket={ticket}") as socket:
-        with pytest.raises(WebSocketDisconnect) as closed:
-            socket.receive_text()
-        assert closed.value.code == 1008
+def refused(address: str) -> None:
+    with connect(address) as socket, pytest.raises(ConnectionClosed) as closed:
+        socket.recv(10)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
 
 
 @pytest.mark.parametrize("frame", ['{"key": "tp_a_b"}', "{", "[]", "{}", "x" * 1000])

@@ -4,8 +4,6 @@ import asyncio
 import gzip
 import json
 import shutil
-import socket
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,17 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 import urllib3
-import uvicorn
 
 from core.errors import NotFound, Unavailable
 from models.inference.artifact import LoadedModel, load_verified
 from models.shelf import Shelf
 from registry.loading import RegisteredVersion
-from serving.app import create_app
 from serving.inference.catalogue import Catalogue
 from serving.inference.service import Inference
 from tests.models.conftest import made as _made
 from tests.models.synthetic import Made
+from tests.serving.server import Server
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -61,32 +58,6 @@ class Registry:
         target = self.folder / version.model / version.version
         shutil.copytree(self.made.folder, target)
         return target
-
-
-class Server:
-    """The application under uvicorn in a thread."""
-
-    def __init__(self, platform: Any) -> None:
-        config = uvicorn.Config(
-            create_app(platform), host="127.0.0.1", port=0, loop="uvloop", http="httptools",
-            log_level="error",
-        )  # fmt: skip
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self.socket],))
-
-    def __enter__(self) -> "Server":
-        self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive()
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self.socket.close()
 
 
 class Running:

@@ -1,0 +1,1 @@
+"""What happens, told to everyone who listens: quotes, decisions, orders, fills."""
