@@ -16,7 +16,8 @@ class ServingConfig:
     Pages of `origins` may call, besides those of this machine. `certificate` and `private_key`,
     PEM files, make it HTTPS. Beside what trades, `versions_at_hand` model versions of together
     `versions_bytes` are kept loaded for requests of the inference protocol; those that `preload`
-    names are loaded at the start and stay.
+    names are loaded at the start and stay. The champion alias is looked at every `poll_secs`, give
+    or take the share `poll_jitter` of it, so that many processes do not ask at once.
     """
 
     __pydantic_config__ = _STRICT
@@ -33,6 +34,7 @@ class ServingConfig:
     versions_bytes: int = 100_000_000
     preload: tuple[str, ...] = ()
     poll_secs: float = 1.0
+    poll_jitter: float = 0.2
     stream_queue: int = 1_000
 
     @property

@@ -7,6 +7,7 @@ last good version stays, and a restart serves the verified local copy.
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -92,15 +93,16 @@ class ModelWatch:
             if kept is not None:
                 await self._hand_over(symbol, *kept)
 
-    async def poll_forever(self, poll_secs: float) -> None:
-        """Poll until cancelled."""
+    async def poll_forever(self, poll_secs: float, jitter: float = 0.0) -> None:
+        """Poll until cancelled, every `poll_secs` give or take the share `jitter` of it."""
         while True:
             try:
                 await self.poll()
             except Exception as error:  # a poll that breaks must not be the last one
                 self.failures += 1
                 log.critical("models were not looked at: %s", error, exc_info=error)
-            await asyncio.sleep(poll_secs)
+            spread = random.uniform(-jitter, jitter)  # noqa: S311 - nothing secret hangs on it
+            await asyncio.sleep(poll_secs * (1.0 + spread))
 
     async def poll(self) -> None:
         """Look at every symbol's alias once; models that do not exist only now and then."""

@@ -345,7 +345,7 @@ def _start(
     if config.features.skew_check_secs:
         tasks.run("skew sentinel", scoring.sentinel.run())
     tasks.run("timer", live.run_timer())
-    tasks.run("models", watch.poll_forever(config.serving.poll_secs))
+    tasks.run("models", watch.poll_forever(config.serving.poll_secs, config.serving.poll_jitter))
     tasks.run("reconciliation", session.ask_again())
     stack.callback(live.drain)
     tasks.run("orders", broker.run())
