@@ -1,13 +1,12 @@
 """The FastAPI application over a running platform."""
 
-from typing import Any
-
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 from core.errors import FatalError
 from serving import errors
 from serving.access.guard import Access, Guard, open_access, undeclared
+from serving.description import describe
 from serving.ports import Platform
 from serving.routes import decisions, features, health, inference, orders, platform, stream
 
@@ -44,17 +43,5 @@ def create_app(running: Platform, access: Access | None = None) -> FastAPI:
         raise FatalError(f"routes without a declared scope: {', '.join(open_doors)}")
     for router in ROUTERS:
         app.include_router(router)
-    _describe_hot_routes(app)
+    describe(app, (decisions, features, inference))
     return app
-
-
-def _describe_hot_routes(app: FastAPI) -> None:
-    generate = app.openapi
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            for part in (decisions, features, inference):
-                part.describe(generate())
-        return generate()
-
-    app.openapi = document  # type: ignore[method-assign]

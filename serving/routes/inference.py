@@ -181,6 +181,8 @@ def _compressed(request: Request, answer: Response) -> Response:
     return answer
 
 
+# Answered by the status alone, as the protocol has it.
+_EMPTY = (live, ready, model_ready, load, unload)
 _ONE = "/v2/models/{name}"
 _VERSION = f"{_ONE}/versions/{{version}}"
 _DOORS: tuple[tuple[str, str, Endpoint], ...] = (
@@ -231,7 +233,7 @@ def _described(method: str, path: str, endpoint: Endpoint) -> dict[str, Any]:
             if f"{{{name}}}" in path
         ],
         "responses": {
-            "200": {"description": "OK", "content": any_json},
+            "200": {"description": "OK", **({} if endpoint in _EMPTY else {"content": any_json})},
             **{
                 code: {"description": "Why not", "content": {"application/json": {"schema": error}}}
                 for code in ("4XX", "503")

@@ -164,6 +164,8 @@ class StubPlatform:
     def orders(self, limit: int, before: str = "") -> list[OrderView]:
         views = [self.show(order) for order in reversed(self.sent.values())]
         names = [view.client_order_id for view in views]
+        if before and before not in names:
+            raise NotFound(f"no order {before!r}")
         start = names.index(before) + 1 if before else 0
         return views[start : start + limit]
 
