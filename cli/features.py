@@ -15,7 +15,7 @@ from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS
 from features.check import FeatureReport, part_to_check, run_checks
 from features.parity import ParityReport
-from features.peers import QuoteStore, peers_of, stored_strength
+from features.peers import QuoteStore, dollar_tapes, peers_of
 from features.source import ColumnsStore
 from features.spec import FeatureSpec, spec_named
 from market.loaders.load import load
@@ -76,9 +76,9 @@ def _check(
     config: Config, store: QuoteStore, symbol: str, spec: FeatureSpec, part: QuoteColumns
 ) -> FeatureReport:
     peers = peers_of(spec, config.training.peers)
-    strength = stored_strength(store, peers, DEFAULT_INSTRUMENTS)
+    dollar = dollar_tapes(store, peers, DEFAULT_INSTRUMENTS)
     pip = DEFAULT_INSTRUMENTS.by_symbol(symbol).pip
-    return run_checks(spec, part, pip, strength=strength)
+    return run_checks(spec, part, pip, dollar=dollar)
 
 
 def _tapes(config: Config, symbols: list[str], data: Path | None) -> _Tapes:

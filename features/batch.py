@@ -20,7 +20,7 @@ from features import kernel
 from features.blocks import F4
 from features.kernel import Slot
 from features.spec import MINUTE_NS, FeatureSpec, plan_of
-from features.strength import DEPTH, LAG_NS, Strength
+from features.strength import DEPTH, LAG_NS, Strength, clock
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,8 +197,7 @@ def _stretches(
     if strength is None or not len(columns):
         yield 0, len(columns), told
         return
-    clock = np.maximum.accumulate(columns.ts)
-    needed = np.searchsorted(clock, strength.minute * MINUTE_NS + LAG_NS)
+    needed = np.searchsorted(clock(columns), strength.minute * MINUTE_NS + LAG_NS)
     first = 0
     while first < len(columns):
         known = max(told, int(np.searchsorted(needed, first, side="right")))

@@ -22,12 +22,14 @@ from features.parity import (
     check_snapshots,
     with_strength,
 )
+from features.peers import DollarTapes
 from features.spec import FeatureSpec
-from features.strength import Strength
 from features.warmup import WarmupReport, check_warmup
 
 _SHORT = "the tape is too short"
 _FEWEST, _WARMUPS = 20_000, 6
+# Before the tape, for the dollar's strength: every peer quoted within a week.
+_WEEK_NS = 7 * 86_400 * 10**9
 
 
 class FeatureReport(msgspec.Struct, frozen=True):
@@ -103,7 +105,7 @@ def run_checks(
     n_snapshots: int = 10,
     n_cuts: int = 4,
     seed: int = 0,
-    strength: Strength | None = None,
+    dollar: DollarTapes | None = None,
 ) -> FeatureReport:
     """Check a spec, user-defined features included, on the tape of one instrument.
 
@@ -117,9 +119,12 @@ def run_checks(
         Later beginnings of the tape for the measure of the warm-up.
     seed : int
         Of all random choices.
-    strength : Strength, optional
-        For a spec that needs it; its own future is left as it is.
+    dollar : DollarTapes, optional
+        For a spec that needs the dollar's strength.
     """
+    if dollar is not None:
+        dollar = dollar.since(int(columns.ts.min(initial=1 << 62)) - _WEEK_NS)
+    strength = None if dollar is None else dollar.strength()
     compute = with_strength(strength)
     rows = compute(spec, columns, pip)
     finite = [bool(np.isfinite(rows.rows[rows.warm, k]).all()) for k in range(spec.n_features)]
@@ -129,7 +134,7 @@ def run_checks(
         len(columns),
         check_parity(spec, columns, pip, strength=strength),
         check_snapshots(spec, columns, pip, n_snapshots, seed, strength),
-        check_leaks(spec, columns, pip, n_points, seed, compute),
+        check_leaks(spec, columns, pip, n_points, seed, dollar=dollar),
         check_warmup(spec, columns, pip, n_cuts, seed, compute),
         check_steps(spec, columns, pip),
         tuple(name for name, good in zip(spec.names, finite, strict=True) if not good),

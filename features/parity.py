@@ -11,9 +11,10 @@ from core.columns import QuoteColumns
 from features import batch
 from features.batch import FeatureRows
 from features.engine import FeatureEngine
+from features.peers import DollarTapes
 from features.perturbation import PERTURBATIONS, with_other_future
 from features.spec import MINUTE_NS, FeatureSpec
-from features.strength import LAG_NS, Strength
+from features.strength import LAG_NS, Strength, clock
 
 Compute = Callable[[FeatureSpec, QuoteColumns, float], FeatureRows]
 Between = Callable[[FeatureEngine, int], FeatureEngine]
@@ -72,10 +73,11 @@ def check_parity(
     index, rows = [], []
     minutes = iter(()) if strength is None else zip(strength.minute, strength.values, strict=True)
     waiting = next(minutes, None)
+    now = clock(columns).tolist()
     for position, quote in enumerate(columns.quotes(0)):
         if between is not None:
             engine = between(engine, position)
-        while waiting is not None and waiting[0] * MINUTE_NS + LAG_NS <= quote.ts_event:
+        while waiting is not None and waiting[0] * MINUTE_NS + LAG_NS <= now[position]:
             engine.push_strength(int(waiting[0]), waiting[1].tolist())
             waiting = next(minutes, None)
         row = engine.update(quote)
@@ -142,6 +144,7 @@ def check_leaks(
     n_points: int = 16,
     seed: int = 0,
     compute: Compute = batch.compute,
+    dollar: DollarTapes | None = None,
 ) -> LeakReport:
     """Change everything after a quote, at random quotes with a warm row: no row up to it may move.
 
@@ -155,14 +158,22 @@ def check_leaks(
         Of the choice of quotes and of the changes.
     compute : callable
         What computes the rows; `features.batch.compute` unless a test plants a leak.
+    dollar : DollarTapes, optional
+        For a spec that needs the dollar's strength, in the place of `compute`: the tapes that it is
+        made of have another future as well.
     """
     rng = np.random.default_rng(seed)
+    if dollar is not None:
+        compute = with_strength(dollar.strength())
     honest = compute(spec, columns, pip)
     candidates = honest.index[honest.warm]
     candidates = candidates[candidates < len(columns) - 1]
     chosen = rng.permutation(candidates)[:n_points]
     leaks = []
     for point in np.sort(chosen).tolist():
+        if dollar is not None:
+            now = int(clock(columns[: point + 1])[-1])
+            compute = with_strength(dollar.with_other_future(now, rng).strength())
         for kind in PERTURBATIONS:
             changed = compute(spec, with_other_future(columns, point, kind, rng), pip)
             leak = _first_difference(spec, *_until(honest, point), *_until(changed, point))

@@ -4,7 +4,8 @@ What a model was trained with must be what it is served with, so the symbols are
 manifest, in their order: the sum over them is one of floats.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from core.columns import QuoteColumns
 from core.errors import BadInput
 from core.instruments import InstrumentTable
+from features.perturbation import with_other_future
 from features.spec import FeatureSpec
 from features.strength import MINUTE_NS, SPANS, Strength, dollar_side, usd_strength
 
@@ -48,14 +50,53 @@ def sides_of(symbols: tuple[str, ...], instruments: InstrumentTable) -> dict[str
     return {symbol: dollar_side(instruments.by_symbol(symbol)) for symbol in symbols}
 
 
-def stored_strength(
+@dataclass(frozen=True, slots=True, eq=False)
+class DollarTapes:
+    """What the dollar's strength is made of.
+
+    Attributes
+    ----------
+    tapes : mapping of str to QuoteColumns
+        By symbol.
+    sides : mapping of str to int
+        `dollar_side` by symbol; their order is that of the sum.
+    """
+
+    tapes: Mapping[str, QuoteColumns]
+    sides: Mapping[str, int]
+
+    def strength(self) -> Strength:
+        """Compute the series."""
+        return usd_strength(self.tapes, self.sides)
+
+    def since(self, start_ns: int) -> "DollarTapes":
+        """Leave out what came before."""
+        return self._each(lambda columns: columns[columns.ts >= start_ns])
+
+    def with_other_future(self, after_ns: int, rng: np.random.Generator) -> "DollarTapes":
+        """Change everything that any tape told after an instant."""
+
+        def changed(columns: QuoteColumns) -> QuoteColumns:
+            told = np.flatnonzero(columns.ts <= after_ns)
+            last = int(told[-1]) if len(told) else -1
+            if last == len(columns) - 1:
+                return columns
+            return with_other_future(columns, last, "everything", rng)
+
+        return self._each(changed)
+
+    def _each(self, change: Callable[[QuoteColumns], QuoteColumns]) -> "DollarTapes":
+        return replace(self, tapes={name: change(tape) for name, tape in self.tapes.items()})
+
+
+def dollar_tapes(
     store: QuoteStore,
     symbols: tuple[str, ...],
     instruments: InstrumentTable,
     start_ns: int | None = None,
     end_ns: int | None = None,
-) -> Strength | None:
-    """Compute the series from stored tapes; None when there are no symbols.
+) -> DollarTapes | None:
+    """Read what the strength is made of from stored tapes; None when there are no symbols.
 
     Raises
     ------
@@ -72,7 +113,7 @@ def stored_strength(
                 f"the dollar's strength needs quotes of {symbol}, and none are stored; ingest some "
                 "or leave it out of training.peers"
             )
-    return usd_strength(tapes, sides)
+    return DollarTapes(tapes, sides)
 
 
 def newest_tapes(

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from core.columns import F8, I8, QuoteColumns
 from core.errors import BadInput
@@ -124,10 +125,27 @@ def _changes(index: Sequence[float]) -> tuple[float, ...]:
 
 
 def _clean(columns: QuoteColumns) -> QuoteColumns:
-    total = columns.bid + columns.ask
-    good = np.isfinite(total) & (columns.bid > 0) & (columns.ask > 0)
-    columns = columns[good]
+    columns = columns[_sound(columns)]
     return columns[columns.ts >= np.maximum.accumulate(columns.ts)] if len(columns) else columns
+
+
+def clock(columns: QuoteColumns) -> I8:
+    """Time, ns UTC, that a tape has reached with each quote; malformed ones move nothing on."""
+    return np.maximum.accumulate(np.where(_sound(columns), columns.ts, 0))
+
+
+def _sound(columns: QuoteColumns) -> NDArray[np.bool_]:
+    """Which quotes the kernel does not call malformed."""
+    c = columns
+    prices = (c.bid, c.ask, c.open, c.high, c.low)
+    with np.errstate(invalid="ignore"):
+        finite: NDArray[np.bool_] = np.isfinite(sum(prices, c.volume))
+    return finite & (np.minimum.reduce(prices) > 0.0)
+
+
+def _is_sound(q: Quote) -> bool:
+    total = q.bid + q.ask + q.open + q.high + q.low + q.volume
+    return min(q.bid, q.ask, q.open, q.high, q.low) > 0.0 and math.isfinite(total)
 
 
 class StrengthMeter:
@@ -194,10 +212,11 @@ class StrengthMeter:
 
         Push what comes to the feature engine before the quote itself.
         """
+        if not _is_sound(quote):
+            return
         yield from self._complete(quote.ts_event)
         place = self._place.get(quote.instrument)
-        fine = min(quote.bid, quote.ask) > 0.0 and math.isfinite(quote.bid + quote.ask)
-        if place is None or not fine or quote.ts_event < self._newest[place]:
+        if place is None or quote.ts_event < self._newest[place]:
             return
         self._newest[place] = quote.ts_event
         minute = (quote.ts_event - (quote.span_ns > 0)) // MINUTE_NS + 1

@@ -9,8 +9,8 @@ import numpy as np
 
 from core.config import FAMILIES, Config, Family
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument
-from features.parity import check_leaks, check_parity, with_strength
-from features.peers import stored_strength
+from features.parity import check_leaks, check_parity
+from features.peers import dollar_tapes
 from features.spec import spec_named
 from models.dataset import Dataset
 from models.evaluation import Policy, signals, trades_of
@@ -71,9 +71,10 @@ def _tape(config: Config, made: Manifest, pip: float) -> Figures:
     columns = store.read(made.symbol, end_ns=until)
     newest = columns[slice(max(0, len(columns) - _TAPE_QUOTES), None)]
     spec = spec_named(made.spec_name)
-    strength = stored_strength(store, made.peers, DEFAULT_INSTRUMENTS, end_ns=until)
+    dollar = dollar_tapes(store, made.peers, DEFAULT_INSTRUMENTS, end_ns=until)
+    strength = None if dollar is None else dollar.strength()
     parity = check_parity(spec, newest, pip, strength=strength)
-    leaks = check_leaks(spec, newest, pip, compute=with_strength(strength))
+    leaks = check_leaks(spec, newest, pip, dollar=dollar)
     return {
         "parity_differs": float(not parity.equal) if parity.warm_rows else math.nan,
         "leaks": float(len(leaks.leaks)) if leaks.points else math.nan,

@@ -8,9 +8,8 @@ from core.costs import CostModel
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
 from features.check import part_to_check, run_checks
-from features.peers import peers_of, stored_strength
+from features.peers import DollarTapes, dollar_tapes, peers_of
 from features.spec import FeatureSpec, spec_named
-from features.strength import Strength
 from models.dataset import Dataset, build_dataset, spec_for
 from storage.ports import Ticks
 
@@ -63,9 +62,9 @@ def stored_dataset(
     columns = store.read(instrument.symbol)
     spec = spec or spec_for(columns, config)
     peers = peers_of(spec, config.peers if peers is None else peers)
-    strength = stored_strength(store, peers, instruments)
+    dollar = dollar_tapes(store, peers, instruments)
     if check:
-        refuse_unsound(spec, columns, instrument, strength)
+        refuse_unsound(spec, columns, instrument, dollar)
     return build_dataset(
         columns,
         instrument.symbol,
@@ -74,13 +73,13 @@ def stored_dataset(
         config,
         costs,
         data_hash=data_hash,
-        strength=strength,
+        strength=None if dollar is None else dollar.strength(),
         peers=peers,
     )
 
 
 def refuse_unsound(
-    spec: FeatureSpec, columns: QuoteColumns, instrument: Instrument, strength: Strength | None
+    spec: FeatureSpec, columns: QuoteColumns, instrument: Instrument, dollar: DollarTapes | None
 ) -> None:
     """Run `features.check` on the newest quotes, as ``tickpath features check`` does.
 
@@ -90,7 +89,7 @@ def refuse_unsound(
         Naming spec, instrument and what fails.
     """
     part = part_to_check(columns, spec)
-    report = run_checks(spec, part, instrument.pip, strength=strength)
+    report = run_checks(spec, part, instrument.pip, dollar=dollar)
     if not report.ok:
         raise BadInput(
             f"features {spec.name!r} of {instrument.symbol} do not pass their check, so no version "

@@ -8,13 +8,14 @@ import pytest
 from core.columns import QuoteColumns, concat, from_ticks
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS
+from features import peers
 from features.batch import chunks_of, compute, compute_chunks, compute_many
 from features.check import run_checks
 from features.engine import FeatureEngine
-from features.parity import check_leaks, check_parity, check_snapshots
-from features.perturbation import with_other_future
+from features.parity import check_parity, check_snapshots
+from features.peers import DollarTapes
 from features.spec import spec_named
-from features.strength import StrengthMeter, dollar_side, usd_strength
+from features.strength import Strength, StrengthMeter, dollar_side, usd_strength
 from market.simulator import simulate
 
 SIDES = {"EURUSD": -1, "GBPUSD": -1, "USDJPY": 1}
@@ -146,41 +147,50 @@ def test_checks_hold_and_snapshots_keep_waiting_minutes(name, tapes, strength):
     spec, columns = spec_named(name), tapes["EURUSD"][:12_000]
     assert check_parity(spec, columns, 1e-4, strength=strength).ok
     assert check_snapshots(spec, columns, 1e-4, 100, strength=strength).ok
-    report = run_checks(spec, columns, 1e-4, n_points=2, n_cuts=2, strength=strength)
+    report = run_checks(spec, columns, 1e-4, n_points=2, n_cuts=2, dollar=DollarTapes(tapes, SIDES))
     assert report.problems == ()
 
 
-def last_common(a, b):
-    n = min(len(a), len(b))
-    differs = np.zeros(n, bool)
-    for name in a.__slots__:
-        differs |= getattr(a, name)[:n] != getattr(b, name)[:n]
-    return int(np.argmax(differs)) - 1 if differs.any() else n - 1
+@pytest.mark.parametrize("name", ["cross-bar", "cross-tick"])
+@pytest.mark.parametrize("early_minutes", [0, 2])
+def test_no_tapes_future_is_in_a_row_and_minutes_told_too_early_are_found(
+    name, early_minutes, tapes, monkeypatch
+):
+    def early(*of):
+        series = usd_strength(*of)
+        return Strength(series.minute - early_minutes, series.values)
 
-
-@pytest.mark.parametrize("lag_minutes", [0, -1])
-def test_no_tapes_future_is_in_a_row_and_a_join_without_the_lag_is_found(lag_minutes, tapes):
-    """All tapes have another future after the point; a series told too early gives it away."""
-    part = {symbol: columns[:8_000] for symbol, columns in tapes.items()}
-
-    def rows_of(spec, columns, pip):
-        now = {**part, "EURUSD": columns}
-        point = last_common(columns, part["EURUSD"])
-        if point < len(part["EURUSD"]) - 1:
-            rng, at = np.random.default_rng(point), columns.ts[: point + 1].max()
-            for symbol in ("GBPUSD", "USDJPY"):
-                before = int(np.flatnonzero(part[symbol].ts <= at)[-1])
-                now[symbol] = with_other_future(part[symbol], before, "everything", rng)
-        series = usd_strength(now, SIDES)
-        if lag_minutes:
-            series = type(series)(series.minute + 2 * lag_minutes, series.values)
-        return compute(spec, columns, pip, series)
-
-    report = check_leaks(
-        spec_named("cross-tick"), part["EURUSD"], 1e-4, n_points=4, compute=rows_of
+    monkeypatch.setattr(peers, "usd_strength", early)
+    part = {symbol: columns[:12_000] for symbol, columns in tapes.items()}
+    report = run_checks(
+        spec_named(name), part["EURUSD"], 1e-4, n_points=4, dollar=DollarTapes(part, SIDES)
     )
-    assert report.points == 4
-    assert report.ok is (lag_minutes == 0)
+    leaks = report.leaks
+    assert leaks.points == 4
+    assert leaks.ok is (early_minutes == 0)
+    assert {column for _, column in leaks.leaks} <= {"usd_strength_1", "usd_strength_15"}
+    if early_minutes:
+        assert "moved with the future" in report.problems[0]
+
+
+@pytest.mark.parametrize("field", ["bid", "high", "volume"])
+def test_a_malformed_quote_from_the_future_tells_no_minute(field, tapes, strength):
+    spec, columns = spec_named("cross-tick"), tapes["EURUSD"][:8_000]
+    bad = {name: getattr(columns[5_000:5_001], name).copy() for name in columns.__slots__}
+    bad["ts"] += 3 * 60 * MINUTE
+    bad[field][0] = np.nan
+    bad = QuoteColumns(**bad)
+    dirty = concat([columns[:5_001], bad, columns[5_001:]])
+    clean, got = (compute(spec, c, 1e-4, strength) for c in (columns, dirty))
+    assert got.malformed == 1
+    assert got.rows.tobytes() == clean.rows.tobytes()
+    assert check_parity(spec, dirty, 1e-4, strength=strength).ok
+    meter, other = (StrengthMeter(dict(enumerate(SIDES.values()))) for _ in range(2))
+    quotes = merged({symbol: c[:3_000] for symbol, c in tapes.items()})
+    told = [entry for quote in quotes for entry in meter.update(quote)]
+    quotes.insert(2_000, next(bad.quotes(0)))
+    assert [entry for quote in quotes for entry in other.update(quote)] == told
+    assert len(told) > 5
 
 
 def test_a_spec_that_needs_it_is_refused_without_it(tapes):

@@ -11,7 +11,7 @@ from core.errors import ArtifactRefused, BadInput
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import Quote
 from features.batch import compute
-from features.peers import sides_of, stored_strength
+from features.peers import dollar_tapes, sides_of
 from features.source import ColumnsStore, FeatureSources
 from features.spec import spec_named
 from features.strength import StrengthMeter, usd_strength
@@ -217,7 +217,7 @@ def test_peers_that_cannot_be_are_refused(tapes: dict[str, QuoteColumns]) -> Non
         with pytest.raises((BadInput, LookupError)):
             features.use(EURUSD, SPEC, peers)
     with pytest.raises(BadInput, match="XAUUSD, and none are stored"):
-        stored_strength(ColumnsStore(tapes), ("EURUSD", "XAUUSD"), DEFAULT_INSTRUMENTS)
+        dollar_tapes(ColumnsStore(tapes), ("EURUSD", "XAUUSD"), DEFAULT_INSTRUMENTS)
 
 
 def test_a_model_whose_peers_are_not_followed_is_refused() -> None:
