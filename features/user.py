@@ -23,9 +23,10 @@ constants and functions that it uses, is part of the spec's fingerprint.
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import CodeType, FunctionType
+from enum import Enum
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -217,7 +218,13 @@ def user_feature(kind: str) -> UserFeature:
 def source_digest(function: Any, more: object = ()) -> str:
     """First 16 hex characters of the SHA-256 of a function's source and of what it refers to.
 
-    Constants enter by value, plain and compiled functions by their own source, and so on.
+    Constants enter by value, plain and compiled functions by their own source, and so on; of a
+    module that is referred to, what may be meant in it.
+
+    Raises
+    ------
+    BadInput
+        For something that has no value to tell, such as a dictionary.
     """
     seen: dict[str, str] = {}
     _collect("", function, seen)
@@ -227,20 +234,44 @@ def source_digest(function: Any, more: object = ()) -> str:
 
 def _collect(name: str, thing: Any, seen: dict[str, str]) -> None:
     function = getattr(thing, "py_func", thing)
-    if not isinstance(function, FunctionType):
-        if isinstance(thing, int | float | str | bool | tuple | np.number):
-            seen[name] = repr(thing)
+    if isinstance(function, FunctionType):
+        _collect_function(name, function, seen)
+    elif isinstance(thing, np.ndarray):
+        seen[name] = f"{thing.dtype.str}{thing.shape}{hashlib.sha256(thing.tobytes()).hexdigest()}"
+    elif isinstance(thing, int | float | complex | str | bytes | tuple | Enum | np.generic | None):
+        seen[name] = repr(thing)
+    elif not callable(thing):  # numpy's and Python's own functions come with their versions
+        raise BadInput(
+            f"{name.removeprefix('.')} is a {type(thing).__name__}, which cannot be part of a "
+            "feature's fingerprint: use numbers, strings, tuples, arrays and functions"
+        )
+
+
+def _collect_function(name: str, function: FunctionType, seen: dict[str, str]) -> None:
+    if function.__module__.partition(".")[0] in ("numpy", "numba", "math"):
         return
     key = f"{name}:{function.__qualname__}"
     if key in seen:
         return
     seen[key] = inspect.getsource(function)
-    closure = inspect.getclosurevars(function)
-    for part in _code_names(function.__code__):
-        for scope in (closure.nonlocals, function.__globals__):
-            if part in scope:
-                _collect(f"{name}.{part}", scope[part], seen)
-                break
+    scope = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    for part, used in _used(scope, _code_names(function.__code__), frozenset()):
+        _collect(f"{name}.{part}", used, seen)
+
+
+def _used(
+    scope: Mapping[str, Any], names: Sequence[str], inside: frozenset[str]
+) -> Iterator[tuple[str, Any]]:
+    """Yield what names mean in a scope; of a module, whatever in it has one of them."""
+    for name in names:
+        if name not in scope:
+            continue
+        thing = scope[name]
+        if not isinstance(thing, ModuleType):
+            yield name, thing
+        elif thing.__name__ not in inside:
+            deeper = _used(vars(thing), names, inside | {thing.__name__})
+            yield from ((f"{name}.{part}", found) for part, found in deeper)
 
 
 def _code_names(code: CodeType) -> list[str]:

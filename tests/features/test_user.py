@@ -1,5 +1,6 @@
 """Own features: in the row, in the fingerprint, in stream, batch and checks; no foot outside."""
 
+import importlib
 import math
 
 import numpy as np
@@ -89,6 +90,28 @@ def test_the_fingerprint_follows_source_constants_and_callees():
     mine = with_features(spec, spec.name, body)
     assert mine.fingerprint != spec.fingerprint
     assert body.kind.split(":")[2] in mine.blocks[-1].kind
+
+
+def test_the_fingerprint_follows_arrays_and_constants_of_other_modules(tmp_path, monkeypatch):
+    (tmp_path / "my_numbers.py").write_text("SCALE = 2.0\n")
+    (tmp_path / "my_step.py").write_text(
+        "import math, os\nimport my_numbers\nimport numpy as np\n"
+        "TABLE, MEANT = np.arange(3.0), {}\n"
+        "def step(state, sample):\n"
+        "    return my_numbers.SCALE * TABLE[1] * np.mean(state) + math.pi + os.path.os.F_OK\n"
+        "def odd(state, sample):\n    return MEANT\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    numbers, mine = (importlib.import_module(name) for name in ("my_numbers", "my_step"))
+    digests = [source_digest(mine.step)]
+    monkeypatch.setattr(numbers, "SCALE", 3.0)
+    digests.append(source_digest(mine.step))
+    mine.TABLE[2] = 7.0
+    digests.append(source_digest(mine.step))
+    assert len(set(digests)) == 3
+    assert source_digest(mine.step) == digests[-1]
+    with pytest.raises(BadInput, match="MEANT is a dict"):
+        source_digest(mine.odd)
 
 
 def test_a_feature_of_another_source_is_refused():
