@@ -160,12 +160,15 @@ class FeatureEngine:
         if not self.is_warm(instrument):
             return None
         recent = self._recent[instrument]
-        return (self._rows[instrument] if recent is None else recent.newest()).copy()
+        return (self._rows[instrument] if recent is None else recent.kept()).copy()
 
-    def newest_row(self, instrument: int) -> F4 | None:
-        """Copy of the instrument's newest single row, whatever window it keeps; None while cold."""
-        warm = bool(self._slots[instrument].ints[IS_WARM])
-        return self._rows[instrument].copy() if warm else None
+    def newest_rows(self, instrument: int) -> F4:
+        """Copy of the rows kept, float32[at most the window, n_features]; none while cold."""
+        recent = self._recent[instrument]
+        if recent is not None:
+            return recent.kept().copy()
+        warm = int(self._slots[instrument].ints[IS_WARM])
+        return self._rows[instrument][None, :][:warm].copy()
 
     def adopt(self, instrument: int) -> kernel.Slot:
         """Copy of the instrument's state, to go on from beside it."""

@@ -47,10 +47,10 @@ class RecentRows:
         """Whether there are as many rows as the window takes."""
         return int(self.count[0]) == self.window
 
-    def newest(self) -> F4:
-        """Return a view of the window; only when it is full."""
-        at = int(self.count[1])
-        return self.rows[at - self.window : at]
+    def kept(self) -> F4:
+        """Return a view of the rows that are kept: the window, once it is full."""
+        kept, at = self.count.tolist()
+        return self.rows[at - kept : at]
 
     def with_row(self, row: F4) -> F4 | None:
         """Copy of the window as it would be after `row`; None when it would not be full."""

@@ -4,7 +4,7 @@ Beside each instrument's live state runs a shadow: the state that the batch path
 same stored quotes and the same live ones. It is advanced on a schedule of its own, in a thread, by
 the quotes that the ring has kept since, and never copied from the live state. At each check the
 newest live row and the shadow's must be the same bits; so every live quote counts, and a sample of
-the rows is compared.
+the rows is compared. Where a model reads a window of rows, all rows of the window are.
 
 A difference turns the instrument to HOLD (reason ``feature_skew``) until a person has re-armed it.
 Then its features are rebuilt from the tape, and a new shadow begins; until then there is none.
@@ -27,7 +27,7 @@ from core.instruments import InstrumentTable
 from features import batch
 from features.blocks import F4
 from features.engine import FeatureEngine
-from features.kernel import IS_WARM, Slot
+from features.kernel import Slot
 from features.peers import QuoteStore, newest_tapes, sides_of
 from features.spec import MINUTE_NS, plan_of
 from features.strength import DEPTH, LAG_NS, N_VALUES, Strength, usd_strength
@@ -45,17 +45,19 @@ _PEER_QUOTES = 20_000
 class _Shadow:
     """State of one instrument as the batch has it, at a position of its ring.
 
-    `stored` is the time of the stored quotes that it begins with, `before_ns` the end of its peers'
-    stored quotes, `told` the newest minute of the strength that it knows.
+    `stored` is the time of the stored quotes it begins with, `before_ns` the end of its peers'
+    stored quotes, `told` the newest minute of the strength that it knows. `rows` are its newest
+    warm ones, at most the `window` that a model reads at a time.
     """
 
     engine: FeatureEngine
+    window: int
+    rows: F4
     stored: tuple[int, int]
     position: int
     peer_positions: dict[str, int]
     before_ns: int = 0
     slot: Slot | None = None
-    row: F4 | None = None
     told: int = -1
     peer_tapes: dict[str, QuoteColumns] = field(default_factory=dict)
     refresh: "_Refresh | None" = None
@@ -74,7 +76,8 @@ class _Sight:
     """What the live features show at one moment."""
 
     shadow: _Shadow
-    row: F4 | None
+    rows: F4
+    window: int
     position: int
     peer_positions: dict[str, int]
 
@@ -142,15 +145,15 @@ class SkewSentinel:
                 await self.check(instrument)
 
     async def check(self, instrument: int) -> bool | None:
-        """Compare the newest row; False when it differs, None when there is nothing to compare."""
+        """Compare the newest rows; False when any differs, None when nothing can be compared."""
         sight = self._look(instrument)
         if sight is None:
             return None
-        row = await self._advance(instrument, sight)
-        if self._shadows.get(instrument) is not sight.shadow:
+        rows = await self._advance(instrument, sight)
+        if rows is None or self._shadows.get(instrument) is not sight.shadow:
             return None  # rebuilt or lost meanwhile
         self.checks += 1
-        column = _difference(row, sight.row, sight.shadow.engine.spec.names)
+        column = _difference(rows, sight.rows, sight.shadow.engine.spec.names)
         if column is None:
             return True
         self.skews += 1
@@ -167,7 +170,8 @@ class SkewSentinel:
         if shadow.refresh is not None:
             _retell(shadow, shadow.refresh)
         position = self._features.rings[instrument].count
-        return _Sight(shadow, engine.newest_row(instrument), position, self._positions(instrument))
+        rows, window = engine.newest_rows(instrument), engine.window(instrument)
+        return _Sight(shadow, rows, window, position, self._positions(instrument))
 
     def _positions(self, instrument: int) -> dict[str, int]:
         """How far the rings of the instrument's peers are written."""
@@ -180,7 +184,10 @@ class SkewSentinel:
     ) -> _Shadow:
         position = self._features.rings[instrument].count
         stored = (0, 0) if event is None else (event.from_ns, event.before_ns)
-        return _Shadow(engine, stored, position, self._positions(instrument), stored[1])
+        window = engine.window(instrument)
+        rows = np.empty((0, engine.spec.n_features), np.float32)
+        peers = self._positions(instrument)
+        return _Shadow(engine, window, rows, stored, position, peers, stored[1])
 
     async def _advance(self, instrument: int, sight: _Sight) -> F4 | None:
         """Bring the shadow to where the sight is, a batch of quotes at a time."""
@@ -197,7 +204,7 @@ class SkewSentinel:
             log.error("features of %s cannot be watched: %s", self._symbol(instrument), error)
             self._adopt(instrument)
             return None
-        return shadow.row
+        return shadow.rows[max(0, len(shadow.rows) - sight.window) :]
 
     def _open(self, instrument: int, shadow: _Shadow) -> None:
         """Compute the state that the rebuild began with, from the store and nothing else."""
@@ -261,9 +268,8 @@ class SkewSentinel:
         rows, told = batch.advance_from(slot, columns, strength, 0)
         if strength is not None and told:
             shadow.told = int(strength.minute[told - 1])
-        if len(rows):
-            slot.row[:] = rows.rows[-1]
-        shadow.row = slot.row.copy() if slot.ints[IS_WARM] else None
+        warm = rows.rows[rows.warm][-shadow.window :]
+        shadow.rows = np.concatenate([shadow.rows, warm])[-shadow.window :]
 
     def _adopt(self, instrument: int) -> None:
         """Begin anew from a copy of the live state: what came before cannot be proved any more."""
@@ -275,7 +281,7 @@ class SkewSentinel:
         if engine.spec.needs_strength:
             return  # until the next rebuild, which tells where its peers' tapes begin
         shadow = self._begin(engine, None, instrument)
-        shadow.slot = engine.adopt(instrument)
+        shadow.slot, shadow.rows = engine.adopt(instrument), engine.newest_rows(instrument)
         self._shadows[instrument] = shadow
 
     def _hold(self, instrument: int, sight: _Sight, column: str) -> None:
@@ -300,9 +306,9 @@ def _retell(shadow: _Shadow, refresh: _Refresh) -> None:
         shadow.slot.retell_strength(Strength(np.empty(0, np.int64), np.empty((0, N_VALUES))))
 
 
-def _difference(batch_row: F4 | None, live: F4 | None, names: tuple[str, ...]) -> str | None:
+def _difference(batch_rows: F4, live: F4, names: tuple[str, ...]) -> str | None:
     """Name the first column that differs in any bit; None when all are equal."""
-    if batch_row is None or live is None:
-        return None if batch_row is live else "whether it is warm"
-    moved = np.flatnonzero(batch_row.view(np.uint32) != live.view(np.uint32))
+    if batch_rows.shape != live.shape:
+        return "how many rows are warm"
+    moved = np.flatnonzero((batch_rows.view(np.uint32) != live.view(np.uint32)).any(axis=0))
     return names[int(moved[0])] if len(moved) else None
