@@ -14,6 +14,9 @@ import time
 import traceback
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+from benchmarks.bars import show
 
 HERE = Path(__file__).parent
 LIBRARIES = ("numpy", "numba", "xgboost-cpu", "pyarrow", "msgspec", "fastapi", "uvicorn", "uvloop")
@@ -56,7 +59,7 @@ def main() -> None:
     wanted = sys.argv[1:] or known
     if unknown := set(wanted) - set(known):
         sys.exit(f"no benchmark called {', '.join(sorted(unknown))}; known: {', '.join(known)}")
-    record: dict[str, object] = {"machine": machine(), "taken": time.strftime("%F %T %z")}
+    record: dict[str, Any] = {"machine": machine(), "taken": time.strftime("%F %T %z")}
     failed = []
     for name in wanted:
         print(f"== {name}", flush=True)
@@ -68,6 +71,8 @@ def main() -> None:
             failed.append(name)
         record[name] = figures
         print(json.dumps(figures, indent=2), flush=True)
+    for name in wanted:
+        show(name, record[name].get("bars", {}))
     path = HERE / "results" / time.strftime("%Y%m%d-%H%M%S.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(record, indent=2) + "\n")
