@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from monitoring.latency import LatencySummary
+from monitoring.prediction_ring import Spread
 
 Numbers = Mapping[str, float]
 Budgets = Mapping[str, tuple[float, int]]
@@ -25,6 +26,8 @@ class PlatformCollector(Collector):
         Returns summaries by stage, in ns.
     budgets : callable
         Returns the budget in seconds by stage, and how often it was exceeded.
+    predictions : callable
+        Returns by symbol how its newest predictions are spread.
     """
 
     def __init__(
@@ -33,11 +36,13 @@ class PlatformCollector(Collector):
         gauges: Callable[[], Numbers],
         latencies: Callable[[], Mapping[str, LatencySummary]],
         budgets: Callable[[], Budgets] = dict,
+        predictions: Callable[[], Mapping[str, Spread]] = dict,
     ) -> None:
         self._counters = counters
         self._gauges = gauges
         self._latencies = latencies
         self._budgets = budgets
+        self._predictions = predictions
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families of this moment."""
@@ -51,6 +56,19 @@ class PlatformCollector(Collector):
             yield gauge
         yield from self._stages()
         yield from self._over_budget()
+        yield from self._spreads()
+
+    def _spreads(self) -> Iterator[Metric]:
+        spreads = self._predictions()
+        for field, text in (
+            ("n", "newest predictions that the next two are of"),
+            ("mean", "mean of the newest predictions"),
+            ("sigma", "standard deviation of the newest predictions"),
+        ):
+            family = GaugeMetricFamily(f"tickpath_prediction_{field}", text, labels=("symbol",))
+            for symbol, spread in spreads.items():
+                family.add_metric((symbol,), getattr(spread, field))
+            yield family
 
     def _over_budget(self) -> Iterator[Metric]:
         budgets = GaugeMetricFamily(

@@ -9,7 +9,7 @@ from core.clock import Clock
 from core.instruments import InstrumentTable
 from core.types import Decision, Order, OrderStatus
 from monitoring.latency import StageLatencies
-from monitoring.prediction_ring import PredictionRing
+from monitoring.prediction_ring import PredictionRing, Spread
 from serving.streaming.hub import Hub
 from serving.streaming.messages import Topic
 from serving.views import fill_view, order_view
@@ -100,6 +100,13 @@ class Outlets:
             self.predictions.push(
                 made.ts_event, made.ts_decide, instrument, made.raw_score, made.edge_pips
             )
+
+    def spreads(self) -> dict[str, Spread]:
+        """Say by symbol how the newest predictions are spread; only where there are any."""
+        if self.predictions is None:
+            return {}
+        found = {symbol: self.predictions.spread(at) for symbol, at in self._ids.items()}
+        return {symbol: spread for symbol, spread in found.items() if spread.n}
 
     def _hear_order(self, update: OrderUpdate) -> None:
         order = update.order

@@ -113,7 +113,11 @@ class Runtime:
         )
         self._collector: CollectorRegistry = registry_of(
             PlatformCollector(
-                measures.counters, self._gauges, self.latencies, on_demand.rows.over_budget
+                measures.counters,
+                self._gauges,
+                self.latencies,
+                on_demand.rows.over_budget,
+                outlets.spreads,
             )
         )
 

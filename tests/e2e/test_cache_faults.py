@@ -250,3 +250,4 @@ def test_the_embedded_store_needs_no_server_and_tells_the_same(made: Path, tmp_p
         assert told["cache_l1_hits"] >= 1
         assert told["cache_l1_rows"] >= 1
         assert told['stage_samples{stage="cache_hit_age"}'] >= 1
+        assert told[f'prediction_n{{symbol="{SYMBOL}"}}'] >= 1
