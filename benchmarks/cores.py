@@ -1,7 +1,10 @@
 """What a second core brings to the batch, beside what it brings to work that shares nothing.
 
 Three ways of doing the same two tapes are timed with one worker and with two, interleaved: the
-batch in threads, the batch in processes, and a control that only burns cycles, in threads as well.
+batch in threads, as `compute_many` does it, the batch in processes, and a control that only burns
+cycles, in threads as well. The rows of the threads are given back to the system after the clock has
+stopped: while one thread does that, the other waits for the address space, and who computes two
+tapes keeps the rows.
 On a machine whose cores are not free the control shows it: read the batch against it. Core time a
 tick is told, too; were memory or a lock shared between the threads, two would need more of it.
 """
@@ -10,6 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
@@ -17,10 +21,11 @@ from numba import njit
 
 from core.columns import QuoteColumns
 from features import kernel
-from features.batch import compute
+from features.batch import compute, compute_many
 from features.spec import FeatureSpec, spec_named
 
 ROUNDS = 7
+PIP = 1e-4
 Work = Callable[[int], None]
 
 _tapes: list[QuoteColumns] = []
@@ -41,7 +46,7 @@ def _burn(_: int) -> None:
 
 
 def _batch(k: int) -> None:
-    compute(_spec[0], _tapes[k], 1e-4)
+    compute(_spec[0], _tapes[k], PIP)
 
 
 def _ready(_: int) -> None:
@@ -52,6 +57,15 @@ def _wall(pool: Executor, work: Work) -> float:
     start = time.perf_counter()
     list(pool.map(work, range(len(_tapes))))
     return time.perf_counter() - start
+
+
+def _threads(workers: int) -> float:
+    tapes = {str(k): (tape, PIP) for k, tape in enumerate(_tapes)}
+    start = time.perf_counter()
+    rows = compute_many(_spec[0], tapes, workers)
+    took = time.perf_counter() - start
+    assert all(len(rows[name]) for name in tapes)
+    return took
 
 
 def _calibrate(secs: float) -> None:
@@ -78,19 +92,19 @@ def measure(tapes: list[QuoteColumns], spec_name: str) -> dict[str, object]:
     ):
         for pool in (one, two, alone, both):
             list(pool.map(_ready, range(4)))
-        ways: dict[str, tuple[Executor, Executor, Work]] = {
-            "control": (one, two, _burn),
-            "threads": (one, two, _batch),
-            "processes": (alone, both, _batch),
+        ways: dict[str, tuple[Callable[[], float], Callable[[], float]]] = {
+            "control": (partial(_wall, one, _burn), partial(_wall, two, _burn)),
+            "threads": (partial(_threads, 1), partial(_threads, 2)),
+            "processes": (partial(_wall, alone, _batch), partial(_wall, both, _batch)),
         }
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         used: list[tuple[float, float]] = []
         for _ in range(ROUNDS):
-            for name, (first, second, work) in ways.items():
+            for name, (alone_secs, both_secs) in ways.items():
                 before = time.process_time()
-                single = _wall(first, work)
+                single = alone_secs()
                 between = time.process_time()
-                double = _wall(second, work)
+                double = both_secs()
                 taken[name].append((single, double))
                 if name == "threads":
                     used.append((between - before, time.process_time() - between))
