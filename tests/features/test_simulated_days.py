@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.instruments import DEFAULT_INSTRUMENTS
-from features.parity import check_leaks, check_parity
+from features.parity import check_leaks, check_parity, check_snapshots
 from features.spec import spec_named
 from market.simulator import simulate
 
@@ -13,7 +13,9 @@ from market.simulator import simulate
 def disordered():
     """Ten days; a two-hundredth of the quotes comes up to thirty places late."""
     columns = simulate(DEFAULT_INSTRUMENTS.by_symbol("EURUSD"), seed=11, days=10.0).columns
-    assert np.diff(columns.ts).max() > 40 * 3_600 * 10**9  # a week-end
+    holes = np.sort(np.diff(columns.ts))
+    assert holes[-1] > 40 * 3_600 * 10**9  # a week-end
+    assert holes[-4] > 5 * 60 * 10**9  # and gaps on workdays
     rng = np.random.default_rng(5)
     place = np.arange(len(columns), dtype=np.float64)
     late = rng.random(len(columns)) < 0.005
@@ -28,6 +30,12 @@ def test_stream_equals_batch_on_ten_disordered_days(name, disordered):
     assert report.equal, report
     assert report.warm_rows > 10_000
     assert 0.5 * n_late < report.late <= n_late
+
+
+@pytest.mark.parametrize("name", ["full-bar", "full-tick"])
+def test_snapshots_at_100_random_quotes_of_these_days_change_no_bit(name, disordered):
+    report = check_snapshots(spec_named(name), disordered[0], 1e-4, n_points=100, seed=9)
+    assert report.equal, report
 
 
 @pytest.mark.parametrize("name", ["full-bar", "full-tick"])
