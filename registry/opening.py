@@ -9,6 +9,7 @@ from core.config import Config
 from models.inference.artifact import LoadedModel, load_verified
 from registry.aliases import Aliases
 from registry.loading import RegisteredVersion, RegistryReader, local_copies
+from registry.notice import teller
 from registry.projection import Served
 from registry.promotion import roll_back
 from registry.promotion_ledger import Entry, PromotionLedger
@@ -68,7 +69,7 @@ class Registry:
 
 def join(config: Config, ledger: Ledger) -> Registry:
     """Join an open ledger with the registry."""
-    promotions = PromotionLedger(PromotionRows(ledger))
+    promotions = PromotionLedger(PromotionRows(ledger), tell=teller(config.cache))
     reader = RegistryReader(config.mlflow, local_copies(config.storage))
     served = Served(promotions, Aliases(config.mlflow, reader))
     return Registry(promotions, reader, served)

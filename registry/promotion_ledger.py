@@ -6,7 +6,7 @@ list is, and the aliases are made to show its newest entry. Every entry holds th
 newest one alone tells what to serve, also while the registry is away.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 import msgspec
@@ -96,10 +96,18 @@ class PromotionLedger:
         Where the entries are kept.
     clock : Clock
         Time of new entries.
+    tell : callable
+        Told the model of every new entry, once it is stored; must not raise.
     """
 
-    def __init__(self, rows: Rows, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        clock: Clock | None = None,
+        tell: Callable[[str], None] = lambda _model: None,
+    ) -> None:
         self._rows = rows
+        self._tell = tell
         self._clock = clock or SystemClock()
 
     def last(self, model: str) -> Entry | None:
@@ -167,6 +175,7 @@ class PromotionLedger:
         )
         payload = msgspec.json.encode(entry)
         self._rows.append(model, PromotionRow(entry.generation, payload, link(previous, payload)))
+        self._tell(model)
         return entry
 
     def _newest(self, model: str) -> tuple[Entry | None, bytes]:

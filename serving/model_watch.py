@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -80,6 +81,7 @@ class ModelWatch:
         self.refusals = 0
         self.failures = 0
         self._absent: set[str] = set()
+        self._woken = asyncio.Event()
         self._round = 0
 
     async def restore(self) -> None:
@@ -96,13 +98,20 @@ class ModelWatch:
     async def poll_forever(self, poll_secs: float, jitter: float = 0.0) -> None:
         """Poll until cancelled, every `poll_secs` give or take the share `jitter` of it."""
         while True:
+            self._woken.clear()  # a notice during the poll asks for another one
             try:
                 await self.poll()
             except Exception as error:  # a poll that breaks must not be the last one
                 self.failures += 1
                 log.critical("models were not looked at: %s", error, exc_info=error)
             spread = random.uniform(-jitter, jitter)  # noqa: S311 - nothing secret hangs on it
-            await asyncio.sleep(poll_secs * (1.0 + spread))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(poll_secs * (1.0 + spread)):
+                    await self._woken.wait()
+
+    def wake(self) -> None:
+        """Poll at once: somebody gave notice."""
+        self._woken.set()
 
     async def poll(self) -> None:
         """Look at every symbol's alias once; models that do not exist only now and then."""

@@ -19,6 +19,7 @@ from fix.transport import Backoff
 from market.fix_feed import FixFeed
 from monitoring.gc_schedule import GcSchedule
 from monitoring.memory import MemoryBudgets
+from registry.notice import listen
 from registry.opening import join
 from serving.decider import LiveDecider
 from serving.homes import Homes, homes_of
@@ -345,6 +346,8 @@ def _start(
     if config.features.skew_check_secs:
         tasks.run("skew sentinel", scoring.sentinel.run())
     tasks.run("timer", live.run_timer())
+    if config.cache.second == "redis":
+        tasks.run("notices", listen(config.cache, watch.wake))
     tasks.run("models", watch.poll_forever(config.serving.poll_secs, config.serving.poll_jitter))
     tasks.run("reconciliation", session.ask_again())
     stack.callback(live.drain)

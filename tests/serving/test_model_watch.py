@@ -88,3 +88,20 @@ def test_a_local_copy_that_cannot_be_read_is_left_out(
     monkeypatch.setattr(Path, "read_bytes", refuse)
     asyncio.run(watch_on(Registry(), tmp_path).restore())
     assert "not yours" in caplog.text
+
+
+def test_a_notice_ends_the_wait_for_the_next_poll(tmp_path: Path) -> None:
+    async def walk() -> None:
+        registry = Registry()
+        registry.failures["direction-EURUSD"] = Unavailable("away")
+        watch = watch_on(registry, tmp_path)
+        task = asyncio.create_task(watch.poll_forever(3_600.0))
+        async with asyncio.timeout(20):
+            for polls in (1, 2, 3):
+                while len(registry.asked) < polls:
+                    await asyncio.sleep(0.001)
+                watch.wake()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(walk())
