@@ -6,6 +6,7 @@ record that the ledger will never take is parked, counted and told; what comes a
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,7 @@ from trading.transitions import is_open
 
 log = logging.getLogger(__name__)
 
+FINISH_SECS = 2.0
 PAUSE_SECS = 0.25
 BATCH = 1_000
 _REFUSALS = (BadInput, OrderError, msgspec.DecodeError, TypeError, ValueError, OverflowError)
@@ -63,7 +65,7 @@ class Projection:
         self.failures = 0
 
     async def run(self) -> None:
-        """Follow the journal until cancelled; then copy what is left."""
+        """Follow the journal until cancelled; then copy what is left, if it is not too much."""
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="projection") as thread:
             try:
@@ -87,7 +89,9 @@ class Projection:
             return 0
 
     def _finish(self) -> None:
-        while self.step():
+        # The next start goes on where this ends; who stops serving does not wait for a long copy.
+        until = time.monotonic() + FINISH_SECS
+        while self.step() and time.monotonic() < until:
             pass
 
     def _step(self) -> int:

@@ -1,5 +1,6 @@
 """The ledger as a copy of the journal: each record once, whatever dies, and nothing held up."""
 
+import asyncio
 import random
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from core.errors import BadInput, Unavailable
 from core.types import Fill, Order
+from serving import projection as projections
 from serving.projection import Projection
 from storage.ledger_rows import ParkedRow, ProjectionRow
 from storage.sqlite import Ledger
@@ -177,3 +179,24 @@ def test_what_is_written_later_follows(traded: Any, ledger: Ledger) -> None:
     assert projection.step() == 0
     assert ledger.order(order.client_order_id) == house.account.book.get(order.client_order_id)
     assert isinstance(ledger.fills()[0], Fill)
+
+
+def test_who_stops_it_waits_for_no_long_copy_and_the_next_start_goes_on(
+    traded: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, house = traded
+    monkeypatch.setattr(projections, "BATCH", 1)
+    monkeypatch.setattr(projections, "FINISH_SECS", 0.0)
+
+    async def stop_at_once() -> int:
+        projection = Projection(folder, "PAPER", ledger)
+        task = asyncio.create_task(projection.run())
+        while not projection.records:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return projection.records
+
+    assert 0 < asyncio.run(stop_at_once()) < len(list(read_journal(folder)))
+    copied(folder, ledger)
+    assert_same(ledger, house)
