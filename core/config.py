@@ -12,6 +12,7 @@ from typing import Literal
 from core.config_serving import CacheConfig as CacheConfig  # noqa: PLC0414 - given on
 from core.config_serving import ServingConfig as ServingConfig  # noqa: PLC0414 - given on
 from core.costs import CostModel
+from core.upkeep import DriftConfig, HousekeepingConfig
 
 _STRICT = {"extra": "forbid"}
 
@@ -341,3 +342,5 @@ class Config:
     mlflow: MlflowConfig = field(default_factory=MlflowConfig)
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     promotion: PromotionConfig = field(default_factory=PromotionConfig)
+    drift: DriftConfig = field(default_factory=DriftConfig)
+    housekeeping: HousekeepingConfig = field(default_factory=HousekeepingConfig)

@@ -39,6 +39,7 @@ from core.config import (
 from core.costs import CostModel
 from core.errors import SettingsError
 from core.instruments import DEFAULT_INSTRUMENTS
+from core.upkeep import DriftConfig, HousekeepingConfig
 
 PREFIX = "TICKPATH_"
 FILE_VARIABLE = "TICKPATH_CONFIG"
@@ -89,6 +90,8 @@ class _Settings(BaseSettings):
     mlflow: MlflowConfig = MlflowConfig()
     prefect: PrefectConfig = PrefectConfig()
     promotion: PromotionConfig = PromotionConfig()
+    drift: DriftConfig = DriftConfig()
+    housekeeping: HousekeepingConfig = HousekeepingConfig()
 
     @classmethod
     def settings_customise_sources(

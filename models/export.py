@@ -12,8 +12,9 @@ from core.errors import ArtifactRefused, BadInput
 from models import manifest as manifests
 from models.dataset import Dataset
 from models.family import Learned
-from models.inference.artifact import CANARY_FILES, files_of
+from models.inference.artifact import CANARY_FILES, REFERENCE_FILE, files_of
 from models.manifest import Manifest, model_name
+from models.reference import make_reference, write_reference
 from models.training import TrainingResult
 from models.windows import spread
 
@@ -74,6 +75,9 @@ def write_artifact(
     canary_p = result.model.calibration.apply(learned.own_margins(canaries))
     np.save(folder / CANARY_FILES[0], canaries, allow_pickle=False)
     np.save(folder / CANARY_FILES[1], canary_p, allow_pickle=False)
+    reference = make_reference(result, dataset)
+    if reference is not None:
+        write_reference(folder, reference)
     tried = result.trials if trials is None else trials
     manifest = _manifest(folder, result, dataset, code_revision, tried)
     manifest = msgspec.structs.replace(manifest, search=search)
@@ -127,7 +131,7 @@ def _manifest(
         horizon_ns=dataset.horizon_ns,
         window=learner.window,
         n_features=spec.n_features,
-        files={name: manifests.file_entry(folder / name) for name in files_of(learned.engine)},
+        files=_entries(folder, learned.engine),
         metrics=result.metrics,
         calibration=result.model.calibration,
         expected_move_pips=result.model.expected_move_pips,
@@ -147,6 +151,13 @@ def _manifest(
         libraries=learner.libraries,
         engine=learned.engine,
     )
+
+
+def _entries(folder: Path, engine: str) -> dict[str, manifests.FileEntry]:
+    names = files_of(engine)
+    if (folder / REFERENCE_FILE).is_file():
+        names |= {REFERENCE_FILE}
+    return {name: manifests.file_entry(folder / name) for name in names}
 
 
 def _settings(config: TrainingConfig) -> dict[str, int | float | str | bool | list[str]]:
