@@ -15,13 +15,7 @@ from rich.console import Console
 
 from backtest.outcome import cents
 from cli import stack
-from cli.backtest import (
-    out_of_sample,
-    print_replay,
-    print_report,
-    report_file,
-    serving_version,
-)
+from cli.backtest import print_replay, print_report
 from cli.configured import load_config
 from cli.console import make_console, table
 from cli.demo_trade import Traded, trade_tape
@@ -32,6 +26,7 @@ from cli.up import start_learning
 from core.config import Config
 from core.errors import BadInput
 from flows.environment import absolute
+from flows.replay_job import out_of_sample, report_file, serving_version
 from flows.sources import Sources
 from models.manifest import Manifest
 from models.manifest import read as read_manifest

@@ -66,6 +66,15 @@ def run_promote(symbol: str, version: str | None) -> None:
     run_flow(make_console(), load_config(), "promote", parameters)
 
 
+def run_drift(symbol: str, version: str | None) -> None:
+    """Run the flow ``drift`` for one symbol and print what it found."""
+    console, config = make_console(), load_config()
+    parameters = {"symbol": known(symbol), "version": (version and known_number(version)) or ""}
+    run_id = run_flow(console, config, "drift", parameters)
+    for text in artifacts_of(config, run_id):
+        console.print(text, markup=False)
+
+
 def known_number(version: str) -> str:
     """Return `version` when it is a number; raises BadInput."""
     if not (version.isascii() and version.isdigit()):

@@ -158,6 +158,30 @@ def approve(
 
 
 @app.command()
+def drift(
+    symbol: SymbolOption = "EURUSD",
+    version: Annotated[
+        str | None, typer.Option(help="Version; the one that serves when absent.")
+    ] = None,
+) -> None:
+    """Compare the quotes after a version's training with those of the training."""
+    from cli.learn import run_drift
+
+    run_drift(symbol, version)
+
+
+@app.command()
+def lineage(
+    version: Annotated[str, typer.Argument(help="Number of a registered version.")],
+    symbol: SymbolOption = "EURUSD",
+) -> None:
+    """Draw everything that made a version as a tree."""
+    from cli.lineage import show_lineage
+
+    show_lineage(symbol, version)
+
+
+@app.command()
 def serve() -> None:
     """Serve decisions and orders over HTTP on loopback."""
     from cli.serve import run_serve

@@ -19,6 +19,8 @@ from core.config import Config, PrefectConfig
 from core.errors import BadInput, NotFound, RecoverableError, Unavailable
 from flows.environment import ROOT, WORK_POOL, environment
 
+QUEUE_LIMITS = {"train": 1, "judge": 1, "ingest": 1, "scenarios": 2}
+"""Runs at once by work queue: a training takes a whole core, and one at a time ends sooner."""
 _POLL_SECS = 0.5
 _AGAIN_SECS = 2.0
 _TURNED_AWAY = "concurrency limit reached"
@@ -137,6 +139,20 @@ class PrefectApi:
         """Answer the form of a paused run, so that it goes on."""
         self.call("POST", f"/flow_runs/{run_id}/resume", {"run_input": answer})
 
+    def automations(self) -> list[dict[str, Any]]:
+        """Return all automations."""
+        found: list[dict[str, Any]] = self.call("POST", "/automations/filter", {"limit": 200})
+        return found
+
+    def runs_of(self, name: str) -> list[dict[str, Any]]:
+        """Return the flow runs of a deployment, newest first."""
+        body = {
+            "deployments": {"id": {"any_": [self.deployment(name)["id"]]}},
+            "sort": "EXPECTED_START_TIME_DESC",
+        }
+        found: list[dict[str, Any]] = self.call("POST", "/flow_runs/filter", body)
+        return found
+
     def set_schedules(self, name: str, schedules: list[dict[str, Any]]) -> None:
         """Replace the schedules of a deployment, e.g. ``[{"interval": 2}]`` (seconds)."""
         deployment = self.deployment(name)["id"]
@@ -189,7 +205,17 @@ def deploy_all(config: Config, *, schedules: bool = True) -> list[str]:
     for row in found.values():
         if row["paused"] == schedules:
             api.call("PATCH", f"/deployments/{row['id']}", {"paused": not schedules})
+    _limit_queues(api)
     return sorted(found)
+
+
+def _limit_queues(api: PrefectApi) -> None:
+    """Set how many runs each work queue lets go at once; `prefect.yaml` cannot say it."""
+    for row in api.call("POST", f"/work_pools/{WORK_POOL}/queues/filter", {}):
+        limit = QUEUE_LIMITS.get(row["name"])
+        if limit is not None and row["concurrency_limit"] != limit:
+            path = f"/work_pools/{WORK_POOL}/queues/{row['name']}"
+            api.call("PATCH", path, {"concurrency_limit": limit})
 
 
 def declared_deployments() -> list[str]:

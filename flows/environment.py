@@ -56,6 +56,11 @@ def environment(config: Config, root: Path = ROOT) -> dict[str, str]:
         "PYTHONPATH": str(root),
         "PYTHONUNBUFFERED": "1",
         "PREFECT_HOME": str(config.storage.home / "prefect"),
+        # What a finished task returned is kept, as JSON, so that a run that is tried again, or one
+        # of the same quotes, does not do it twice.
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        "PREFECT_LOCAL_STORAGE_PATH": str(config.storage.home / "prefect" / "results"),
         "PREFECT_API_URL": api,
         "PREFECT_SERVER_UI_API_URL": api,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

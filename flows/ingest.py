@@ -7,10 +7,25 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.ingest_job import Ingested, bad_rows_table, describe, known_symbols
 from flows.ingest_job import ingest as ingest_symbol
-from flows.resources import ProgressBar, settings
+from flows.resources import (
+    RETRIES,
+    RETRY_DELAY_SECS,
+    ProgressBar,
+    retry_if_unavailable,
+    settings,
+)
+from flows.results import persisted
 
 
-@task(name="load-and-append", task_run_name="ingest-{symbol}", persist_result=False)
+@task(
+    name="load-and-append",
+    task_run_name="ingest-{symbol}",
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAY_SECS,
+    retry_condition_fn=retry_if_unavailable,
+    result_serializer=persisted(Ingested),
+    timeout_seconds=3_600,
+)
 def load_and_append(
     symbol: str, source: str, replace: bool, max_bad_rows: float | None
 ) -> Ingested:
@@ -22,7 +37,7 @@ def load_and_append(
     return ingest_symbol(config, symbol, source, replace=replace)
 
 
-@flow(name="ingest", persist_result=False)
+@flow(name="ingest")
 def ingest(
     symbol: str = "",
     source: str = "",

@@ -2,6 +2,7 @@
 
 from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
 from prefect.input import RunInput
 
 from core.errors import Conflict, NotFound
@@ -14,6 +15,7 @@ from flows.resources import (
     retry_if_unavailable,
     settings,
 )
+from flows.results import persisted
 from registry.opening import open_registry
 from registry.promotion import Judgement, Promotion
 
@@ -34,7 +36,8 @@ class Approval(RunInput):
     retries=RETRIES,
     retry_delay_seconds=RETRY_DELAY_SECS,
     retry_condition_fn=retry_if_unavailable,
-    persist_result=False,
+    result_serializer=persisted(Judgement),
+    timeout_seconds=1_800,
 )
 def judge_version(symbol: str, version: str) -> Judgement:
     """Find the figure of every gate and store the verdicts on the version."""
@@ -48,7 +51,10 @@ def judge_version(symbol: str, version: str) -> Judgement:
     retries=RETRIES,
     retry_delay_seconds=RETRY_DELAY_SECS,
     retry_condition_fn=retry_if_unavailable,
-    persist_result=False,
+    # Never taken from an earlier run: the ledger itself knows what has been concluded.
+    cache_policy=NO_CACHE,
+    result_serializer=persisted(Promotion),
+    timeout_seconds=600,
 )
 def conclude_version(judged: Judgement, actor: str, reason: str) -> Promotion:
     """Enter what the version has earned into the promotion ledger and move its alias last."""
@@ -56,7 +62,7 @@ def conclude_version(judged: Judgement, actor: str, reason: str) -> Promotion:
         return finish(registry, judged, actor=actor, reason=reason)
 
 
-@flow(name="promote", persist_result=False)
+@flow(name="promote")
 def promote(symbol: str = "", version: str = "") -> list[str]:
     """Judge a version, the newest when none is named; without a symbol, of every one.
 

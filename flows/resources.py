@@ -15,7 +15,8 @@ from features.user import load_modules
 from flows.environment import absolute
 
 RETRIES = 2
-RETRY_DELAY_SECS = 2
+RETRY_DELAY_SECS = [2.0, 10.0]
+"""Longer from time to time; only what `retry_if_unavailable` finds transient is tried again."""
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ from flows.resources import (
     retry_if_unavailable,
     settings,
 )
+from flows.results import persisted
 from flows.scenarios_job import scenarios as compute_scenarios
 from trading.scenarios import Scenario
 
@@ -19,14 +20,15 @@ from trading.scenarios import Scenario
     retries=RETRIES,
     retry_delay_seconds=RETRY_DELAY_SECS,
     retry_condition_fn=retry_if_unavailable,
-    persist_result=False,
+    result_serializer=persisted(Scenario, many=True),
+    timeout_seconds=600,
 )
 def compute_and_replace() -> list[Scenario]:
     """Compute the scenarios and put them in the ledger."""
     return compute_scenarios(settings())
 
 
-@flow(name="scenarios", persist_result=False)
+@flow(name="scenarios")
 def scenarios() -> int:
     """Validate the usual order shapes; returns how many there are."""
     found = compute_and_replace()

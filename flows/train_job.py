@@ -11,6 +11,7 @@ from core.columns import F8
 from core.config import FAMILIES, Config, StorageConfig
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
+from flows.dataset_job import Source, dataset_of, source_of
 from flows.figures import training_figures
 from flows.sources import Sources
 from models.card import fold_table, render
@@ -18,16 +19,20 @@ from models.checkpoint import forget
 from models.dataset import Dataset
 from models.export import write_artifact
 from models.manifest import Manifest, model_name, read
-from models.stored import snapshot, stored_dataset
 from models.training import TrainingResult
 from models.training import train as fit
 from models.tuning import count_trials as count_search_trials
-from registry.lineage import code_revision
+from registry.lineage import environment_tags
 from registry.loading import RegisteredVersion, RegistryReader, local_copies
 from registry.promotion import SOURCE_TAG
-from registry.registration import count_trials, find_version, register
+from registry.registration import (
+    count_trials,
+    describe_version,
+    find_version,
+    name_challenger,
+    register,
+)
 from registry.tracking import Run, connect, open_run
-from storage.adapters import open_ticks
 from trading.decision import decide
 
 if TYPE_CHECKING:
@@ -108,26 +113,21 @@ def train(
     Unavailable
         When MLflow does not answer.
     """
-    instrument = instruments.by_symbol(symbol)
-    store = open_ticks(config.storage)
-    if symbol not in store.symbols():
-        raise BadInput(f"there are no stored quotes of {symbol}; ingest some first")
+    instruments.by_symbol(symbol)
+    source = source_of(config, symbol)
     client = connect(config.mlflow)
-    data_hash, revision = snapshot(store, symbol, config.training), code_revision()
-    key = _training_key(config, data_hash, revision, search)
+    key = _training_key(config, source, search)
     known = find_version(client, model_name(symbol), {_KEY_TAG: key})
     if known is not None:
         return _known(config, model_name(symbol), known)
-    dataset = stored_dataset(
-        store, instrument, config.training, config.costs, data_hash,
-        instruments=instruments, check=True,
-    )  # fmt: skip
+    dataset = dataset_of(config, source, instruments)
     tags = {
         _KEY_TAG: key,
         SOURCE_TAG: Sources(config.storage.ticks).all().get(symbol, "unknown"),
         "symbol": symbol,
-        "data_hash": data_hash,
-        "code_revision": revision,
+        "data_hash": source.data_hash,
+        "code_revision": source.code_revision,
+        **environment_tags(),
     }
     with open_run(client, config.mlflow.experiment, f"train-{symbol}", tags) as run:
         return _train_in(run, client, config, dataset, tags, on_progress, search)
@@ -182,13 +182,16 @@ def _train_in(
         )
         _log(run, manifest, result, dataset)
         version = register(client, run, artifact, tags)
+    card = render(manifest, result.folds, result.total)
+    describe_version(client, version, card)
+    name_challenger(client, version)
     forget(checkpoints)
     return Trained(
         version=version,
         manifest=manifest,
         new=True,
         fold_table=fold_table(result.folds, result.total),
-        card=render(manifest, result.folds, result.total),
+        card=card,
     )
 
 
@@ -223,10 +226,9 @@ def _parameters(config: Config, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _training_key(
-    config: Config, data_hash: str, revision: str, search: FinishedSearch | None
-) -> str:
+def _training_key(config: Config, source: Source, search: FinishedSearch | None) -> str:
     """Hash of all that decides the outcome; equal keys give equal bytes."""
     name = None if search is None else (search.name, search.trials)
-    parts = (data_hash, revision, config.training, config.costs, config.decision, name)
+    made_from = (source.data_hash, source.code_revision)
+    parts = (*made_from, config.training, config.costs, config.decision, name)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

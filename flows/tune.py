@@ -20,6 +20,7 @@ from models.trials import TrialResult, with_parameters
 from models.tuning import describe
 
 
+# The journal of the search keeps what a slot came to, also from other processes.
 @task(name="try", task_run_name="slot-{slot}", persist_result=False, cache_policy=NO_CACHE)
 def try_slot(slot: int, attempt: Attempt) -> TrialResult | str:
     """Evaluate what a slot tries; `slot` names the task run."""
@@ -32,7 +33,7 @@ def try_slot(slot: int, attempt: Attempt) -> TrialResult | str:
 _RUNNER: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=cores())
 
 
-@flow(name="tune", persist_result=False, task_runner=_RUNNER)
+@flow(name="tune", task_runner=_RUNNER, timeout_seconds=86_400)
 def tune(symbol: str = "", trials: int = 0) -> list[str]:
     """Search and train; without a symbol, for every one that has quotes.
 

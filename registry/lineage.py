@@ -8,6 +8,7 @@ from models.manifest import Manifest
 
 _ROOT = Path(__file__).resolve().parent.parent
 UNKNOWN = "unknown"
+LOCK = "requirements.lock"
 
 
 def code_revision(root: Path = _ROOT) -> str:
@@ -31,6 +32,19 @@ def _git(root: Path, *arguments: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()
+
+
+def environment_hash(root: Path = _ROOT) -> str:
+    """SHA-256 of the file that locks every package; "unknown" where it is not there."""
+    try:
+        return hashlib.sha256((root / LOCK).read_bytes()).hexdigest()
+    except OSError:
+        return UNKNOWN
+
+
+def environment_tags() -> dict[str, str]:
+    """Tell which packages a version was made with."""
+    return {"environment_hash": environment_hash()}
 
 
 def version_tags(manifest: Manifest) -> dict[str, str]:

@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from core.errors import ArtifactRefused
 from models.manifest import FILE_NAME, Manifest, read, sha256_bytes
 from registry.lineage import version_tags
-from registry.loading import HASH_TAG, RegisteredVersion
+from registry.loading import CHALLENGER, HASH_TAG, RegisteredVersion
 from registry.tracking import SEARCH_TAG, Run
 
 # A version without these was never judged for luck.
@@ -51,6 +51,16 @@ def register(
         manifest_sha256=sha256,
         tags=every_tag,
     )
+
+
+def describe_version(client: MlflowClient, version: RegisteredVersion, card: str) -> None:
+    """Show the model card on the version; the file itself lies beside it in the run."""
+    client.update_model_version(version.model, version.version, card)
+
+
+def name_challenger(client: MlflowClient, version: RegisteredVersion) -> None:
+    """Make a new version the one that is compared with the champion."""
+    client.set_registered_model_alias(version.model, CHALLENGER, version.version)
 
 
 def _refuse_unjudged(manifest: Manifest) -> None:

@@ -4,12 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
 from mlflow.entities import RunStatus
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from registry.tracking import SEARCH_TAG, Run, begin_run, end_run, experiment_id
 
 _WHOLE_TAG, _TRIAL_TAG, _STATE_TAG = "search_whole", "trial", "trial_state"
+
+
+def find_search(client: MlflowClient, experiment: str, name: str) -> MlflowRun | None:
+    """Return the run of the whole of a search, or None."""
+    where = f"tags.{SEARCH_TAG} = '{name}' and tags.{_WHOLE_TAG} = 'yes'"
+    found = client.search_runs([experiment_id(client, experiment)], where, max_results=1)
+    return found[0] if found else None
 
 
 class SearchLog:
@@ -28,10 +36,9 @@ class SearchLog:
     ) -> None:
         self._client, self._experiment, self._name = client, experiment, name
         self._open: dict[int, Run] = {}
-        where = f"tags.{SEARCH_TAG} = '{name}' and tags.{_WHOLE_TAG} = 'yes'"
-        found = client.search_runs([experiment_id(client, experiment)], where, max_results=1)
-        if found:
-            self.run_id = found[0].info.run_id
+        found = find_search(client, experiment, name)
+        if found is not None:
+            self.run_id = found.info.run_id
             client.update_run(self.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
         else:
             whole = {**tags, SEARCH_TAG: name, _WHOLE_TAG: "yes"}
