@@ -11,7 +11,7 @@ from core.errors import RecoverableError
 _FAILED = "failed"
 
 
-class TypedJson(Serializer):  # type: ignore[type-arg]
+class TypedJson(Serializer):
     """JSON that is read back as the type it was written from.
 
     Attributes
