@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.store_commands import store
 from core.errors import AppError, BadInput
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.add_typer(keys, name="keys")
 
 journal = typer.Typer(no_args_is_help=True, help="Look at the order journal.")
 app.add_typer(journal, name="journal")
+app.add_typer(store, name="store")
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="File or folder of market data.")]
 SymbolOption = Annotated[str, typer.Option("--symbol", help="Instrument, such as EURUSD.")]
@@ -288,36 +290,6 @@ def rearm(symbol: SymbolOption = "EURUSD") -> None:
     from cli.trading_state import rearm as lift
 
     lift(symbol)
-
-
-store = typer.Typer(no_args_is_help=True, help="Look after the stores that the settings name.")
-app.add_typer(store, name="store")
-
-
-@store.command("migrate")
-def store_migrate() -> None:
-    """Bring the schemas of the configured stores to this version."""
-    from cli.store import migrate
-
-    migrate()
-
-
-@store.command("status")
-def store_status() -> None:
-    """Say what the configured stores hold, and whether they answer."""
-    from cli.store import status
-
-    status()
-
-
-@store.command("copy")
-def store_copy(
-    symbol: Annotated[list[str] | None, typer.Option(help="Symbols; all when absent.")] = None,
-) -> None:
-    """Copy the embedded tick store into the configured server; start it again to go on."""
-    from cli.store import copy
-
-    copy(symbol or [])
 
 
 @keys.command("create")
