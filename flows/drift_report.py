@@ -91,8 +91,8 @@ def _nearness(found: Drift) -> str:
 def _cell(reading: Reading | None) -> str:
     if reading is None:
         return "<td></td>"
-    if not reading.limits or reading.limits[0] <= 0.0:
-        return f"<td class={'over' if reading.over else 'calm'}>{reading.p_value:.2g}</td>"
+    if reading.subject == RESULTS:  # below zero is skill: a share of the threshold says nothing
+        return f"<td class={'over' if reading.over else 'calm'}>p {reading.p_value:.2g}</td>"
     share = strength(reading)
     kind = "over" if reading.over else "near" if share > 0.7 else "calm"
     return f"<td class={kind}>{share:.0%}</td>"
