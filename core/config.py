@@ -178,10 +178,15 @@ class TuningConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionConfig:
-    """Decision policy: when an edge is worth acting on."""
+    """Decision policy: when an edge is worth acting on.
+
+    `min_sureness` is the share of the half-width of the move's conformal interval that an edge must
+    reach: at 1 only a move that is a gain all over its interval is traded, 0 asks for nothing.
+    """
 
     __pydantic_config__ = _STRICT
     margin_pips: float = 0.1
+    min_sureness: float = 0.0
     max_quote_age_ms: float = 2_000.0
     max_spread_pips: float = 10.0
 

@@ -178,6 +178,8 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
         True when the version serves as ``champion``; a ``bootstrap`` version may only be watched.
     in_domain : bool
         False when the row lies outside of what the model has learnt from.
+    radius_pips : float
+        Half-width of the conformal interval around the expected move; 0 for a model without one.
     """
 
     p: float
@@ -188,6 +190,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     expected_move_pips: float
     approved: bool
     in_domain: bool = True
+    radius_pips: float = 0.0
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):

@@ -28,6 +28,11 @@ class Conformal(msgspec.Struct, frozen=True):
         return np.abs(move_pips - centre) <= self.radius_pips
 
 
+def radius_of(conformal: Conformal | None) -> float:
+    """Give the radius in pips; 0 without an interval, which then holds nothing back."""
+    return 0.0 if conformal is None else conformal.radius_pips
+
+
 def fit_conformal(
     p: F8, move_pips: F8, expected_move_pips: float, level: float = LEVEL
 ) -> Conformal | None:

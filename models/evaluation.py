@@ -153,6 +153,7 @@ def signals(
     expected_move_pips: F8,
     policy: Policy,
     in_domain: NDArray[np.bool_] | None = None,
+    radius_pips: F8 | None = None,
 ) -> I1:
     """Ask the policy row by row: +1 buy, -1 sell, 0 hold; int8[m]."""
     sign = {Direction.BUY: 1, Direction.SELL: -1, Direction.HOLD: 0}
@@ -160,10 +161,11 @@ def signals(
     pip, horizon, fingerprint = dataset.pip, dataset.horizon_ns, dataset.spec.fingerprint
     out = np.zeros(len(dataset), np.int8)
     known = np.ones(len(p), np.bool_) if in_domain is None else in_domain
-    columns = (p, expected_move_pips, dataset.bid, dataset.ask, known)
+    radii = np.zeros(len(p)) if radius_pips is None else radius_pips
+    columns = (p, expected_move_pips, dataset.bid, dataset.ask, known, radii)
     rows = zip(*(column.tolist() for column in columns), strict=True)
-    for row, (chance, move, bid, ask, inside) in enumerate(rows):
-        prediction = Prediction(chance, "evaluation", "0", fingerprint, horizon, move, True, inside)
+    for row, (chance, move, bid, ask, *sure) in enumerate(rows):
+        prediction = Prediction(chance, "evaluation", "0", fingerprint, horizon, move, True, *sure)
         out[row] = sign[decide(prediction, bid, ask, pip, 0, costs, config).direction]
     return out
 
@@ -195,6 +197,8 @@ class Scored:
         p of models that might have been chosen instead.
     in_domain, covered : bool[m], optional
         Row inside of the training domain; move inside of its conformal interval.
+    radius_pips : float64[m], optional
+        Half-width of that interval.
     """
 
     dataset: Dataset
@@ -205,12 +209,13 @@ class Scored:
     instead: F8 | None = None
     in_domain: NDArray[np.bool_] | None = None
     covered: NDArray[np.bool_] | None = None
+    radius_pips: F8 | None = None
 
     def traded(self, policy: Policy, p: F8 | None = None) -> Trades:
         """Round trips that the policy makes of p, the model's own when none is given."""
         chances = self.p if p is None else p
-        acted = signals(self.dataset, chances, self.expected_move_pips, policy, self.in_domain)
-        return trades_of(self.dataset, acted)
+        known = self.expected_move_pips, policy, self.in_domain, self.radius_pips
+        return trades_of(self.dataset, signals(self.dataset, chances, *known))
 
 
 def assess(

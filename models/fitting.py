@@ -7,7 +7,7 @@ import numpy as np
 
 from core.columns import F8
 from models.calibration import Calibration, fit_isotonic, fit_platt
-from models.conformal import Conformal, fit_conformal
+from models.conformal import Conformal, fit_conformal, radius_of
 from models.dataset import Dataset
 from models.domain import Domain, fit_domain
 from models.evaluation import Scored
@@ -57,6 +57,7 @@ class FittedModel:
             instead=np.array(instead).reshape(-1, len(test)),
             in_domain=self.domain.scores(test.rows) <= self.domain.limit,
             covered=self._covered(p, test.move_pips),
+            radius_pips=np.full(len(test), radius_of(self.conformal)),
         )
 
     def _covered(self, p: F8, move_pips: F8) -> np.ndarray:

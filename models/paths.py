@@ -61,15 +61,22 @@ def evaluate_paths(
     nets = []
     for path in path_splits(GROUPS, TEST_GROUPS):
         p, move = np.empty(len(part)), np.empty(len(part))
-        inside = np.empty(len(part), np.bool_)
+        inside, radius = np.empty(len(part), np.bool_), np.zeros(len(part))
         for group, number in enumerate(path):
             rows = slice(edges[group], edges[group + 1])
             at = np.searchsorted(splits[number].test, np.arange(rows.start, rows.stop))
             one = scored[number]
             p[rows], move[rows] = one.p[at], one.expected_move_pips[at]
             inside[rows] = True if one.in_domain is None else one.in_domain[at]
+            radius[rows] = 0.0 if one.radius_pips is None else one.radius_pips[at]
         whole = Scored(
-            dataset=part, p=p, base_p=p, expected_move_pips=move, train_rows=0, in_domain=inside
+            dataset=part,
+            p=p,
+            base_p=p,
+            expected_move_pips=move,
+            train_rows=0,
+            in_domain=inside,
+            radius_pips=radius,
         )
         nets.append(whole.traded(policy).net_pips)
     return PathReport(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from core.config import CacheConfig
 from core.errors import ArtifactRefused
 from core.types import Prediction
+from models.conformal import radius_of
 from models.inference.artifact import LoadedModel
 from models.prediction_cache import PredictionCache
 
@@ -26,6 +27,7 @@ class _Slot:
         "model",
         "move",
         "name",
+        "radius",
         "version",
     )
 
@@ -39,6 +41,7 @@ class _Slot:
         self.fingerprint = manifest.spec_fingerprint
         self.horizon_ns = manifest.horizon_ns
         self.move = manifest.expected_move_pips
+        self.radius = radius_of(manifest.conformal)
 
     def prediction(self, p: float, row: Row) -> Prediction:
         """Say what `p` of `row` means."""
@@ -51,6 +54,7 @@ class _Slot:
             self.move,
             self.approved,
             self.model.domain_score(row) <= self.model.domain_limit,
+            self.radius,
         )
 
 

@@ -163,6 +163,7 @@ def _join(scored: list[Scored], part: Dataset) -> Scored:
         instead=np.concatenate(instead, axis=1),
         in_domain=joined("in_domain"),
         covered=joined("covered"),
+        radius_pips=joined("radius_pips"),
     )
 
 

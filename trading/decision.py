@@ -87,4 +87,5 @@ def _hold_reason(
         return "out_of_domain"
     if not edge > config.margin_pips:
         return "edge_below_margin"
-    return ""
+    sure = edge >= config.min_sureness * prediction.radius_pips
+    return "" if sure else "unsure"

@@ -1,10 +1,17 @@
 """The interval covers what it promises on rows it has not seen, and no more than it must."""
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 
 from models.conformal import Conformal, fit_conformal
-from tests.models.synthetic import Made
+from models.evaluation import Policy
+from models.inference.artifact import load_verified
+from models.pool import ModelPool
+from tests.models.synthetic import COSTS, DECISION, PIP, Made
+from trading.decision import decide
 
 
 def drawn(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,3 +46,25 @@ def test_training_reports_coverage_and_writes_the_interval(made: Made) -> None:
     assert made.result.total.coverage == pytest.approx(0.9, abs=0.04)
     for fold in made.result.folds:
         assert 0.8 < fold.coverage < 1.0
+
+
+def test_an_unsure_model_holds_live_as_in_evaluation(made: Made) -> None:
+    scored, conformal = made.result.out_of_sample, made.manifest.conformal
+    assert conformal is not None
+    pool = ModelPool(("EURUSD",))
+    pool.swap(0, load_verified(made.folder, made.sha256), "1", approved=True)
+    served = pool.predict(0, made.dataset.rows[100])
+    assert served is not None
+    assert served.radius_pips == conformal.radius_pips > 0.0
+    sure = msgspec.structs.replace(served, p=0.99, in_domain=True)
+    prices = 1.1, 1.1 + 0.5 * PIP, PIP, 0, COSTS
+    plain = decide(sure, *prices, DECISION)
+    assert plain.reason == "edge"
+    share = plain.edge_pips / conformal.radius_pips
+    for asked, reason in ((0.9 * share, "edge"), (1.1 * share, "unsure")):
+        assert decide(sure, *prices, replace(DECISION, min_sureness=asked)).reason == reason
+    trades = [
+        len(scored.traded(Policy(decide, COSTS, replace(DECISION, min_sureness=asked))).rows)
+        for asked in (0.0, 0.1, 1.0)
+    ]
+    assert trades[0] > trades[1] > trades[2], "the more is asked for, the less is traded"

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -74,6 +75,24 @@ def test_a_row_out_of_the_training_domain_holds_and_shows_its_scores():
     watched = Prediction(0.9, "m", "1", "fp", 60, 10.0, False, in_domain=False)
     reason = decide(watched, 1.1, 1.1 + 1e-4, 1e-4, 0, COSTS, CONFIG).reason
     assert reason == "model_not_approved", "what may not trade anyway says so first"
+
+
+@pytest.mark.parametrize(("p", "side"), [(0.9, "BUY"), (0.1, "SELL")])
+def test_an_edge_that_is_small_beside_what_is_not_known_holds(p, side):
+    # 0.8 of 10 pips less a cost of 1.4 are 6.6 pips.
+    def said(radius, share):
+        prediction = Prediction(p, "m", "1", "fp", 60, 10.0, True, radius_pips=radius)
+        config = replace(CONFIG, min_sureness=share)
+        return decide(prediction, 1.1, 1.1 + 1e-4, 1e-4, 0, COSTS, config)
+
+    assert said(6.59, 1.0).direction == Direction[side], "a gain all over the interval"
+    unsure = said(6.61, 1.0)
+    assert (unsure.direction, unsure.reason) == (Direction.HOLD, "unsure")
+    assert unsure.edge_pips == pytest.approx(6.6)
+    assert said(20.0, 0.3).reason == "edge"
+    assert said(20.0, 0.4).reason == "unsure"
+    assert said(1e9, 0.0).reason == "edge", "nothing is asked for"
+    assert said(math.nan, 0.5).reason == "unsure"
 
 
 def test_no_model():
