@@ -16,6 +16,7 @@ import torch
 
 from core.errors import ArtifactRefused, BadInput
 from models import manifest as manifests
+from models.epochs import Course, Epochs
 from models.evaluation import log_loss
 from models.export import write_artifact
 from models.families import learner_of
@@ -24,7 +25,14 @@ from models.fitting import FittedModel, fit_calibrated
 from models.inference.artifact import LoadedModel, load_verified
 from models.inference.network import OnnxNetwork
 from models.layers import FARTHEST, Network, Shape
-from models.network import NetworkModel, NetworkParams, margins_of, scaler_of
+from models.network import (
+    NetworkModel,
+    NetworkParams,
+    device,
+    margins_of,
+    reproducible,
+    scaler_of,
+)
 from models.onnx_graph import OPSET, export
 from models.pool import ModelPool
 from models.prediction_cache import PredictionCache
@@ -278,6 +286,43 @@ def test_training_leaves_torch_as_it_was() -> None:
     assert torch.equal(torch.rand(1), expected)
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+# --- a GPU, as far as one can be shown without one ---
+
+
+def test_a_gpu_that_torch_sees_is_used_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device().type == "cpu" or torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device().type == "cuda"
+    assert NetworkParams(kind="tcn").parameters()["device"] == "cuda"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_of_training_takes_everything_to_the_device_of_the_network(kind: str) -> None:
+    shape = Shape(kind=kind, window=4, n_features=3, channels=4)
+    rows = np.zeros((32, 4, 3), np.float32)
+    target, weight = np.zeros(32, np.float32), np.ones(32)
+    course = Course(
+        known=rows, target=target, weight=weight,
+        later=rows, later_target=target, later_weight=weight,
+    )  # fmt: skip
+    # Tensors on "meta" have no numbers, and refuse to meet those of a processor.
+    network = Network(shape).to("meta")
+    Epochs(network, NetworkParams(kind=kind, batch_rows=8).pace, course)._epoch(0)
+    assert all(weight.grad is not None for weight in network.parameters())
+    assert {weight.grad.device.type for weight in network.parameters()} == {"meta"}
+
+
+def test_what_is_compared_is_not_rounded_to_tf32() -> None:
+    network, seen = network_of("tcn", 4, 3, 4, 0), []
+    before = torch.backends.cudnn.allow_tf32
+    network.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    margins_of(network, np.zeros((3, 4, 3), np.float32))
+    with reproducible(1):
+        seen.append(torch.backends.cudnn.allow_tf32)
+    assert seen == [False, False]
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_one_class_is_refused_by_name() -> None:
