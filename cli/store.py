@@ -1,16 +1,19 @@
-"""``tickpath store migrate | status | copy``: the stores that the settings name."""
+"""``tickpath store migrate | status | copy | maintain``: the stores that the settings name."""
 
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.console import make_console, table
+from core.clock import SystemClock
 from core.config import StorageConfig
 from core.errors import AppError, BadInput
 from core.settings import load_config
 from storage.adapters import open_ledger, open_ticks
 from storage.copying import copy_ticks
+from storage.upkeep import maintain_all
 
 
 def migrate() -> None:
@@ -41,6 +44,16 @@ def status() -> None:
     except AppError as error:
         rows.append((config.ledger_store, "ledger", "NO ANSWER", str(error)))
     make_console().print(table("stores", ("store", "what", "holds", "checksum or cause"), rows))
+
+
+def maintain() -> None:
+    """Move indexes forward, forget rows older than `storage.keep_days`, merge segments."""
+    done = maintain_all(load_config().storage, SystemClock().now_ns())
+    forgotten = "nothing is forgotten (storage.keep_days is 0)"
+    if done.forgotten_before_ns is not None:
+        day = datetime.fromtimestamp(done.forgotten_before_ns // 10**9, UTC).date()
+        forgotten = f"forgotten: what is before {day}"
+    make_console().print(f"indexes: up to date\n{forgotten}\ndays merged: {done.merged_days}")
 
 
 def copy(symbols: list[str]) -> None:

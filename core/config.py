@@ -27,7 +27,10 @@ class StorageConfig:
     Ticks are kept as Parquet files or on a ClickHouse server, the ledger in SQLite or on
     PostgreSQL; `tickpath store copy` brings what is there from one to the other. `query_threads`
     and `query_bytes` bound each query of ClickHouse. What a server does not take waits on the disk,
-    at most `spill_bytes` of it.
+    at most `spill_bytes` of it. With `analysis_store` "clickhouse" decisions and latency samples
+    are also written there; with `tick_bus` "redis" live quotes are also published on Redis Streams.
+    Bars of a server are kept for `query_cache_secs`. Every `maintain_secs` (0 never) indexes are
+    moved forward; quotes and samples older than `keep_days` are forgotten then, 0 keeps all.
     """
 
     __pydantic_config__ = _STRICT
@@ -42,6 +45,14 @@ class StorageConfig:
     pool_min: int = 10
     pool_max: int = 50
     spill_bytes: int = 4_000_000_000
+    analysis_store: Literal["none", "clickhouse"] = "none"
+    tick_bus: Literal["none", "redis"] = "none"
+    tick_bus_url: str = "redis://127.0.0.1:6379/0"
+    query_cache_entries: int = 1_000
+    query_cache_bytes: int = 64_000_000
+    query_cache_secs: float = 60.0
+    maintain_secs: float = 3_600.0
+    keep_days: int = 0
 
     @property
     def ticks(self) -> Path:
@@ -61,12 +72,18 @@ class StorageConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketConfig:
-    """How market data is read. `max_bad_rows` is a fraction of the rows of a file."""
+    """How market data is read. `max_bad_rows` is a fraction of the rows of a file.
+
+    Archives of Dukascopy are downloaded from `dukascopy_url`; the flow ``ingest`` takes the last
+    `dukascopy_days` of them for a symbol whose source they are.
+    """
 
     __pydantic_config__ = _STRICT
     max_bad_rows: float = 0.02
     mid_spread_pips: float = 1.0
     ring_capacity: int = 65_536
+    dukascopy_url: str = "https://datafeed.dukascopy.com/datafeed"
+    dukascopy_days: int = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,7 @@ class Measures(NamedTuple):
         yield "journal_records_parked", self.copy.parked
         yield "journal_copy_failures", self.copy.failures
         yield "ledger_rows_dropped", self.outlets.dropped
+        yield "analysis_rows_dropped", self.outlets.analysis_dropped
         yield "ledger_rows_parked", self.outlets.parked
         yield "ledger_write_failures", self.outlets.write_failures
         yield "recording_events_lost", self.recorder.lost

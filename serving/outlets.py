@@ -3,8 +3,6 @@
 Orders and fills reach the ledger by the journal, see `serving.projection`.
 """
 
-import logging
-
 from core.clock import Clock
 from core.instruments import InstrumentTable
 from core.types import Decision, Order, OrderStatus
@@ -14,19 +12,12 @@ from serving.streaming.hub import Hub
 from serving.streaming.messages import Topic
 from serving.views import fill_view, order_view
 from storage.batch_writer import BatchWriter
-from storage.ledger_rows import Recorded
+from storage.ledger_rows import LatencySample, Recorded
 from trading.marks import Marks
 from trading.outputs import FillUpdate, OrderUpdate, Output
 
 TICK_TO_ACK = "tick_to_ack"
 _MOST_WATCHED = 10_000
-
-log = logging.getLogger(__name__)
-
-
-def tell_parked(row: Recorded, error: Exception) -> None:
-    """Keep a row that the ledger refuses in the log, whole."""
-    log.error("not in the ledger: %s: %r", error, row)
 
 
 class Outlets:
@@ -42,6 +33,8 @@ class Outlets:
         Newest quotes: an order of the model counts its latency from its quote's arrival.
     predictions : PredictionRing, optional
         Gets every prediction that was decided on.
+    analysis : BatchWriter, optional
+        Buffer in front of the store for analysis: decisions and latency samples.
     """
 
     def __init__(
@@ -52,7 +45,9 @@ class Outlets:
         marks: Marks,
         clock: Clock,
         predictions: PredictionRing | None = None,
+        analysis: BatchWriter[Decision | LatencySample] | None = None,
     ) -> None:
+        self._analysis = analysis
         self.predictions = predictions
         self._ids = {row.symbol: row.id for row in instruments}
         self._instruments = instruments
@@ -77,6 +72,11 @@ class Outlets:
         return self._writer.parked
 
     @property
+    def analysis_dropped(self) -> int:
+        """Rows that did not reach the store for analysis because its buffer was full."""
+        return 0 if self._analysis is None else self._analysis.dropped
+
+    @property
     def write_failures(self) -> int:
         """Batches that the ledger did not take at the first try."""
         return self._writer.failures
@@ -87,6 +87,8 @@ class Outlets:
             self.decisions[output.direction] += 1
             self._keep(output)
             self._writer.put(output)
+            if self._analysis is not None:
+                self._analysis.put(output)
             self._hub.publish(Topic.DECISIONS, output)
         elif isinstance(output, OrderUpdate):
             self._hear_order(output)
@@ -124,4 +126,7 @@ class Outlets:
             return
         received = self._received.pop(order.client_order_id, None)
         if received is not None and order.status is not OrderStatus.UNKNOWN:
-            self.latencies.record(TICK_TO_ACK, self._clock.now_ns() - received)
+            now = self._clock.now_ns()
+            self.latencies.record(TICK_TO_ACK, now - received)
+            if self._analysis is not None:
+                self._analysis.put(LatencySample(TICK_TO_ACK, now, now - received))

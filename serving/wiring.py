@@ -13,14 +13,17 @@ import numpy as np
 from core.clock import Clock, SystemClock
 from core.config import Config, FixConfig
 from core.instruments import DEFAULT_INSTRUMENTS, InstrumentTable
+from core.types import Decision
 from features import kernel
 from fix.store import FileStore
 from fix.transport import Backoff
+from market.feed import QuoteSink
 from market.fix_feed import FixFeed
 from monitoring.gc_schedule import GcSchedule
 from monitoring.memory import MemoryBudgets
 from registry.notice import listen
 from registry.opening import join
+from serving.admission import Admission
 from serving.decider import LiveDecider
 from serving.homes import Homes, homes_of
 from serving.inference.opening import open_inference
@@ -28,22 +31,23 @@ from serving.journal_care import JournalCare, recover
 from serving.live import LiveLoop
 from serving.model_watch import ModelWatch, Registry
 from serving.order_session import OrderSession
-from serving.outlets import Outlets, tell_parked
+from serving.outlets import Outlets
 from serving.projection import Projection
 from serving.recorder import Recorder
 from serving.rows import open_on_demand
 from serving.runtime import Runtime
 from serving.scenario_rows import follow_scenarios, scenario_table, templates_of
 from serving.scoring import Models, Scoring, open_scoring, prediction_ring
+from serving.spilled import open_writer
+from serving.store_care import care_for_ledger
 from serving.streaming.hub import Hub
 from serving.tasks import BackgroundTasks
-from storage.adapters import open_ledger
+from serving.tick_publisher import TickPublisher
+from storage.adapters import open_analysis, open_ledger, open_tick_bus
 from storage.batch_writer import BatchWriter
-from storage.ledger_rows import Recorded
+from storage.ledger_rows import LatencySample, Recorded
 from storage.ports import LedgerStore
-from storage.row_codec import decode_rows, encode_rows
-from storage.spill import SpillFolder
-from storage.spilling_sink import SpillingSink
+from storage.row_codec import ANALYSIS_CODEC, LEDGER_CODEC
 from storage.sqlite import Ledger
 from trading import risk_kernel
 from trading.brokers.fix import FixBroker, order_session
@@ -68,6 +72,7 @@ class _Stores(NamedTuple):
     ledger: LedgerStore
     promotions: Ledger
     writer: BatchWriter[Recorded]
+    analysis: BatchWriter[Decision | LatencySample] | None
     copy: Projection
 
 
@@ -120,7 +125,7 @@ async def open_runtime(
         tasks.run("scenarios", follow)
         stack.push_async_callback(live.settle)
         running = _Running(live, session, watch, feed, broker, recorder, care)
-        gc_schedule = _start(stack, tasks, config, stores.copy, running, scoring)
+        gc_schedule = _start(stack, tasks, config, stores, running, scoring, instruments, clock)
         yield Runtime(
             config=config,
             instruments=instruments,
@@ -155,7 +160,8 @@ def _outlets(
     scoring: Scoring,
 ) -> Outlets:
     ring = prediction_ring(scoring.budgets)
-    return Outlets(instruments, hub, stores.writer, engine.account.marks, clock, ring)
+    marks = engine.account.marks
+    return Outlets(instruments, hub, stores.writer, marks, clock, ring, stores.analysis)
 
 
 def _gc_schedule(config: Config, live: LiveLoop, stack: AsyncExitStack) -> GcSchedule:
@@ -179,16 +185,39 @@ def _open_stores(config: Config, stack: AsyncExitStack) -> _Stores:
     stack.callback(promotions.close)
     ledger = open_ledger(config.storage)
     stack.callback(ledger.close)
-    spill = SpillFolder(homes.spill, encode_rows, decode_rows, config.storage.spill_bytes)
-    sink = SpillingSink(ledger.record, spill, alert=log.error, name="ledger spill")
-    stack.callback(sink.close)
-    writer: BatchWriter[Recorded] = BatchWriter(
-        sink, alert=log.error, park=tell_parked, name="ledger"
-    )
-    writer.start()
-    stack.callback(writer.close)
+    spill, most = homes.spill, config.storage.spill_bytes
+    writer = open_writer(stack, "ledger", ledger.record, LEDGER_CODEC, spill, most)
+    analysis = _analysis(config, homes, stack)
     copy = Projection(homes.journal, trading.account, ledger)
-    return _Stores(homes, journal, ledger, promotions, writer, copy)
+    return _Stores(homes, journal, ledger, promotions, writer, analysis, copy)
+
+
+def _analysis(
+    config: Config, homes: Homes, stack: AsyncExitStack
+) -> BatchWriter[Decision | LatencySample] | None:
+    sink = open_analysis(config.storage)
+    if sink is None:
+        return None
+    stack.callback(sink.close)
+    folder = homes.spill.with_name(f"{homes.spill.name}-analysis")
+    return open_writer(stack, "analysis", sink, ANALYSIS_CODEC, folder, config.storage.spill_bytes)
+
+
+def _quote_sink(
+    config: Config,
+    instruments: InstrumentTable,
+    admission: Admission,
+    tasks: BackgroundTasks,
+    stack: AsyncExitStack,
+) -> QuoteSink:
+    """Return where the feed brings quotes: to admission, by way of the tick bus if there is one."""
+    bus = open_tick_bus(config.storage)
+    if bus is None:
+        return admission
+    publisher = TickPublisher(admission, bus, instruments)
+    stack.push_async_callback(publisher.close)
+    tasks.run("tick bus", publisher.run())
+    return publisher
 
 
 def _engine(
@@ -326,9 +355,11 @@ def _start(
     stack: AsyncExitStack,
     tasks: BackgroundTasks,
     config: Config,
-    copy: Projection,
+    stores: _Stores,
     running: _Running,
     scoring: Scoring,
+    instruments: InstrumentTable,
+    clock: Clock,
 ) -> GcSchedule:
     """Start what runs beside the engine; it stops in the opposite order."""
     live, session, watch, feed, broker, recorder, care = running
@@ -341,7 +372,10 @@ def _start(
 
     tasks.run("recording", flush())
     tasks.run("journal", care.run())
-    tasks.run("ledger", copy.run())
+    tasks.run("ledger", stores.copy.run())
+    if config.storage.maintain_secs:
+        upkeep = care_for_ledger(stores.ledger, clock, config.storage.maintain_secs)
+        tasks.run("ledger upkeep", upkeep)
     tasks.run("collections", gc_schedule.run())
     if config.features.skew_check_secs:
         tasks.run("skew sentinel", scoring.sentinel.run())
@@ -353,6 +387,7 @@ def _start(
     stack.callback(live.drain)
     tasks.run("orders", broker.run())
     stack.push_async_callback(broker.close)
-    tasks.run("market data", feed.run(scoring.admission))
+    sink = _quote_sink(config, instruments, scoring.admission, tasks, stack)
+    tasks.run("market data", feed.run(sink))
     stack.push_async_callback(feed.close)
     return gc_schedule

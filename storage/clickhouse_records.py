@@ -9,13 +9,14 @@ import numpy as np
 from core.types import Decision
 from storage.clickhouse_connection import ClickHouse, Column
 from storage.clickhouse_schema import migrate
-from storage.ledger_rows import plain
+from storage.ledger_rows import LatencySample, plain
 
 _COLUMNS: Mapping[str, type] = {
     **dict.fromkeys(Decision.__struct_fields__, str),
     **dict.fromkeys(("confidence", "raw_score", "edge_pips"), float),
     **dict.fromkeys(("quote_seq", "ts_event", "ts_decide"), int),
 }
+Analysed = Decision | LatencySample
 _DTYPES: Mapping[type, Any] = {str: object, float: np.float64, int: np.int64}
 
 
@@ -36,6 +37,25 @@ class ClickHouseRecords:
         ns_of = connection.dialect.ns_of
         names = (ns_of(name) if name.startswith("ts_") else name for name in _COLUMNS)
         self._decisions = f"SELECT {', '.join(names)} FROM decisions FINAL"
+
+    def record(self, rows: Sequence[Analysed]) -> None:
+        """Store decisions and samples of stages; a decision's own stages are samples too."""
+        decisions = [row for row in rows if isinstance(row, Decision)]
+        self.record_decisions(decisions)
+        samples = [
+            (row.stage, row.ts, row.elapsed_ns) for row in rows if not isinstance(row, Decision)
+        ]
+        for made in decisions:
+            samples += [
+                (name, made.ts_decide, round(us * 1e3)) for name, us in made.stages_us.items()
+            ]
+        self.record_latencies(samples)
+
+    def forget_before(self, ns: int) -> None:
+        """Forget what was recorded before `ns`; the server deletes it in its own time."""
+        stamp = self._connection.dialect.stamp_of("{ns:Int64}")
+        for table, column in (("decisions", "ts_decide"), ("latency_samples", "ts")):
+            self._connection.command(f"ALTER TABLE {table} DELETE WHERE {column} < {stamp}", ns=ns)
 
     def record_decisions(self, decisions: Iterable[Decision]) -> None:
         """Store decisions in one block."""

@@ -58,6 +58,20 @@ class AuditRow(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class LatencySample(msgspec.Struct, frozen=True):
+    """How long one stage took once; kept for analysis, not in the ledger.
+
+    Attributes
+    ----------
+    ts : int
+        When it ended, ns UTC.
+    """
+
+    stage: str
+    ts: int
+    elapsed_ns: int
+
+
 class LedgerQuote(msgspec.Struct, frozen=True):
     """A quote as the ledger holds it, beside the orders."""
 

@@ -12,6 +12,8 @@ from storage.postgres_pool import Connection, PostgresPool
 
 RECENT_NS = 3_600_000_000_000
 """Age of the quotes that the recent index is kept for."""
+MAINTAIN_SECS = 900.0
+"""Longest time that an index may take to build."""
 _MIGRATIONS = migrations("postgres")
 _RECENT = "market_data_recent_"
 _LOCK = 7_345_901  # any number, the same in every process of ours
@@ -60,18 +62,27 @@ class PostgresLedger(LedgerBase):
         """
         since = (now_ns - RECENT_NS) // RECENT_NS * RECENT_NS
 
-        async def roll(connection: Connection) -> None:
-            old = await connection.fetch(_INDEXES, _RECENT)
-            if all(row["indexname"] != f"{_RECENT}{since}" for row in old):
-                await connection.execute(
-                    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {_RECENT}{since} ON market_data"
-                    f" (ts, symbol, sequence) INCLUDE (bid, ask, volume) WHERE ts >= {since}"
-                )
-            for row in old:
-                if row["indexname"] != f"{_RECENT}{since}":
-                    await connection.execute(f"DROP INDEX CONCURRENTLY {row['indexname']}")
+        async def run(connection: Connection, statement: str) -> None:
+            await connection.execute(statement, timeout=MAINTAIN_SECS)
 
-        self._pool.call(roll)
+        async def roll(connection: Connection) -> None:
+            found = await connection.fetch(_INDEXES, _RECENT)
+            sound = {row["indexname"] for row in found if row["sound"]}
+            wanted = f"{_RECENT}{since}"
+            # One that was interrupted is there, is not used, and would stand in the way.
+            for row in found:
+                if not row["sound"]:
+                    await run(connection, f"DROP INDEX CONCURRENTLY {row['indexname']}")
+            if wanted not in sound:
+                await run(
+                    connection,
+                    f"CREATE INDEX CONCURRENTLY {wanted} ON market_data"
+                    f" (ts, symbol, sequence) INCLUDE (bid, ask, volume) WHERE ts >= {since}",
+                )
+            for name in sound - {wanted}:
+                await run(connection, f"DROP INDEX CONCURRENTLY {name}")
+
+        self._pool.call(roll, secs=MAINTAIN_SECS)
         self._recent_since = since
 
     def _fetch(self, statement: str, *values: object) -> list[Row]:
@@ -157,13 +168,15 @@ def migrate(pool: PostgresPool) -> int:
 _VERSIONS = """CREATE TABLE IF NOT EXISTS schema_migrations
   (version integer PRIMARY KEY, name text NOT NULL, applied timestamptz NOT NULL DEFAULT now())"""
 _INDEXES = (
-    "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
-    " AND tablename = 'market_data' AND starts_with(indexname, $1)"
+    "SELECT c.relname::text AS indexname, i.indisvalid AS sound FROM pg_index i"
+    " JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = to_regclass('market_data')"
+    " AND starts_with(c.relname::text, $1)"
 )
 
 
 async def _recent_since(connection: Connection) -> int:
-    names = [row["indexname"] for row in await connection.fetch(_INDEXES, _RECENT)]
+    found = await connection.fetch(_INDEXES, _RECENT)
+    names = [row["indexname"] for row in found if row["sound"]]
     return max((int(name.removeprefix(_RECENT)) for name in names), default=0)
 
 

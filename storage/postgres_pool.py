@@ -50,8 +50,15 @@ class PostgresPool:
         self._thread = threading.Thread(target=self._loop.run_forever, name="postgres", daemon=True)
         self._thread.start()
 
-    def call(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+    def call(
+        self, work: Callable[[Connection], Awaitable[Answer]], *, secs: float | None = None
+    ) -> Answer:
         """Run `work` with a connection and wait for what it returns.
+
+        Parameters
+        ----------
+        secs : float, optional
+            Longest time for all of it; twice the time-out of a statement when absent.
 
         Raises
         ------
@@ -60,9 +67,10 @@ class PostgresPool:
         Unavailable
             When the server does not answer in time, or refuses.
         """
-        future = asyncio.run_coroutine_threadsafe(self._with_connection(work), self._loop)
+        limit = secs or 2 * self._timeout_secs
+        future = asyncio.run_coroutine_threadsafe(self._with_connection(work, limit), self._loop)
         try:
-            return future.result(4 * self._timeout_secs + _MARGIN_SECS)
+            return future.result(limit + 2 * self._timeout_secs + _MARGIN_SECS)
         except concurrent.futures.TimeoutError:
             future.cancel()
             raise Unavailable("postgres: no answer") from None
@@ -83,14 +91,16 @@ class PostgresPool:
             except (TimeoutError, OSError, asyncpg.PostgresError):
                 self._pool.terminate()
 
-    async def _with_connection(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+    async def _with_connection(
+        self, work: Callable[[Connection], Awaitable[Answer]], secs: float
+    ) -> Answer:
         try:
             pool = await self._opened()
             connection = await pool.acquire(timeout=self._timeout_secs)
         except _FAILURES as error:
             raise _told(error) from error
         try:
-            return await asyncio.wait_for(work(connection), 2 * self._timeout_secs)
+            return await asyncio.wait_for(work(connection), secs)
         except _REFUSALS as error:
             raise BadInput(f"ledger: a row does not fit: {error}") from error
         except _FAILURES as error:
