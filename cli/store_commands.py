@@ -23,6 +23,14 @@ def store_status() -> None:
     status()
 
 
+@store.command("maintain")
+def store_maintain() -> None:
+    """Move indexes forward, forget what is older than storage.keep_days, merge segments."""
+    from cli.store import maintain
+
+    maintain()
+
+
 @store.command("copy")
 def store_copy(
     symbol: Annotated[list[str] | None, typer.Option(help="Symbols; all when absent.")] = None,

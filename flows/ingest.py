@@ -51,7 +51,7 @@ def ingest(
     symbol : str
         Instrument, such as EURUSD.
     source : str
-        ``simulator``, a file or a folder; the symbol's known source when empty.
+        ``simulator``, ``dukascopy``, a file or a folder; the symbol's known source when empty.
     replace : bool
         Drop the symbol's quotes of another source first.
     max_bad_rows : float, optional

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from core.clock import SystemClock
 from core.columns import QuoteColumns
 from core.config import Config
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
-from flows.sources import SIMULATOR, Sources
+from flows.dukascopy_job import DAY_NS, download
+from flows.sources import DUKASCOPY, SIMULATOR, Sources
 from market.loaders.load import load
 from market.loaders.report import BadRow
 from market.simulator import simulate
 from storage.adapters import open_ticks
+from storage.upkeep import maintain_ticks
 
 # Eight weeks. The simulator's hidden drift lasts an hour and a half on average, so two weeks hold
 # only some 160 spells of it: too few to tell skill from luck out of sample.
@@ -75,7 +78,8 @@ def ingest(
     Parameters
     ----------
     source : str
-        ``simulator``, a file or a folder; when empty the source used last, else the simulator.
+        ``simulator``, ``dukascopy``, a file or a folder; when empty the source used last, else
+        the simulator.
     replace : bool
         Drop the symbol's stored quotes first when they come from another source.
 
@@ -87,12 +91,16 @@ def ingest(
     instrument = instruments.by_symbol(symbol)
     sources = Sources(config.storage.ticks)
     chosen = sources.resolve(symbol, source, replace=replace)
+    if chosen == DUKASCOPY:
+        return _downloaded(config, symbol, replace=replace)
     read = _read(chosen, instrument, config)
     store = open_ticks(config.storage)
     if sources.all().get(symbol) not in (None, chosen):
         store.clear(symbol)
     sources.remember(symbol, chosen)
     new = store.append(symbol, read.columns)
+    maintain_ticks(store, config.storage.keep_days, SystemClock().now_ns())
+    store.close()
     return Ingested(
         symbol=symbol,
         source=chosen,
@@ -105,6 +113,26 @@ def ingest(
         last_ns=int(read.columns.ts[-1]),
         bad_counts=read.bad_counts or {},
         bad=read.bad,
+    )
+
+
+def _downloaded(config: Config, symbol: str, *, replace: bool) -> Ingested:
+    """Ingest the newest days of Dukascopy's archives."""
+    end_ns = SystemClock().now_ns()
+    start_ns = (end_ns // DAY_NS - config.market.dukascopy_days) * DAY_NS
+    done = download(config, symbol, start_ns, end_ns, replace=replace)
+    return Ingested(
+        symbol=symbol,
+        source=DUKASCOPY,
+        format="bi5",
+        files=(),
+        rows_read=done.rows,
+        rows_kept=done.rows,
+        rows_new=done.new,
+        first_ns=start_ns,
+        last_ns=end_ns,
+        bad_counts={},
+        bad=(),
     )
 
 

@@ -11,11 +11,13 @@ import msgspec
 from core.errors import BadInput
 
 SIMULATOR = "simulator"
+DUKASCOPY = "dukascopy"
+_NAMED = (SIMULATOR, DUKASCOPY)
 _FILE = "sources.json"
 
 
 class Sources:
-    """Source of each ingested symbol: ``simulator``, or the path of a file or folder.
+    """Source of each ingested symbol: ``simulator``, ``dukascopy``, or a file's or folder's path.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ class Sources:
         known = self.all().get(symbol)
         source = known or SIMULATOR
         if wished:
-            source = wished if wished == SIMULATOR else str(Path(wished).expanduser().resolve())
+            source = wished if wished in _NAMED else str(Path(wished).expanduser().resolve())
         if known not in (None, source) and not replace:
             raise BadInput(
                 f"{symbol} already has quotes of {known}; they are not mixed with those of "
