@@ -30,7 +30,8 @@ class BatchWriter(Generic[Row]):
     sink : callable
         Takes a batch and stores it whole or raises. It may see a batch again after it raised.
     capacity : int
-        Most rows waiting, those of a failed batch included.
+        Most rows waiting, those of a failed batch included. A decision with all that it holds is
+        1.1 kB, a quote 0.4 kB: a writer of each, full, holds 49 MB.
     batch_rows : int
         Rows that are written at once at most, and that are not waited for any longer.
     max_delay_secs : float
@@ -52,7 +53,7 @@ class BatchWriter(Generic[Row]):
         self,
         sink: Callable[[Sequence[Row]], object],
         *,
-        capacity: int = 65_536,
+        capacity: int = 32_768,
         batch_rows: int = 2_000,
         max_delay_secs: float = 0.5,
         retry_min_secs: float = 0.1,

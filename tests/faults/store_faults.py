@@ -37,6 +37,7 @@ from storage.clickhouse_connection import NativeConnection
 from storage.ledger_rows import Recorded
 from storage.postgres import PostgresLedger
 from storage.postgres_pool import PostgresPool
+from storage.query_cache import size_of
 from storage.row_codec import decode_quotes, decode_rows, encode_quotes, encode_rows
 from storage.servers.processes import Server
 from storage.spill import SpillFolder
@@ -119,6 +120,7 @@ class Load:
     sent: dict[type, int] = field(default_factory=lambda: dict.fromkeys((Quote, Decision, Fill), 0))
     order_ids: set[str] = field(default_factory=set)
     most_waiting: int = 0
+    row_bytes: int = 0
 
     def hear(self, output: Output) -> None:
         row: Recorded
@@ -133,6 +135,8 @@ class Load:
             self.sent[Fill] += 1
         else:
             return
+        if self.sent[Decision] % 500 == 1:  # what a row weighs, with all that it holds
+            self.row_bytes = max(self.row_bytes, size_of(row))
         self.rows.put(row)
 
     def run(self, secs: float) -> list[int]:
@@ -316,7 +320,8 @@ def strike(
         "walks": len(during),
         "rows_waiting_at_return": waiting,
         "most_rows_in_memory": load.most_waiting,
-        "memory_grown_mb": round(grown, 1),
+        "queue_memory_mb": round(load.most_waiting * load.row_bytes / 1e6, 1),
+        "process_grown_mb": round(grown, 1),
         "recovery_secs": round(recovery, 2),
         "recovery_met": recovery <= 10.0,
         "dropped": load.ticks.dropped + load.rows.dropped,
