@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.ingest_commands import ingest_app
 from cli.store_commands import store
 from core.errors import AppError, BadInput
 
@@ -59,7 +60,6 @@ def up() -> None:
     raise typer.Exit(run_up())
 
 
-ingest_app = typer.Typer(invoke_without_command=True, help="Load market data into the tick store.")
 app.add_typer(ingest_app, name="ingest")
 
 
@@ -81,22 +81,6 @@ def ingest(
     from cli.learn import run_ingest
 
     run_ingest(data, symbol, replace=replace, max_bad_rows=max_bad_rows)
-
-
-@ingest_app.command("dukascopy")
-def ingest_dukascopy(
-    first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD, UTC.")],
-    until: Annotated[str, typer.Option("--to", help="Day after the last one, YYYY-MM-DD.")],
-    symbol: SymbolOption = "EURUSD",
-    kind: Annotated[str, typer.Option("--format", help="bi5 or csv.")] = "bi5",
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Drop the symbol's quotes of another source first.")
-    ] = False,
-) -> None:
-    """Download hours of ticks from Dukascopy; start it again to go on."""
-    from cli.dukascopy import run_download
-
-    run_download(symbol, first, until, kind, replace=replace)
 
 
 @app.command()
