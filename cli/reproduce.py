@@ -20,7 +20,7 @@ def run_reproduce(symbol: str, version: str, *, any_code: bool) -> int:
     console = make_console()
     found = reproduce_version(load_config(), name, number, any_code=any_code)
     rows = [("registered", found.expected_sha256), ("made again", found.found_sha256)]
-    title = f"{model_name(name)} version {number}: SHA-256 of model.ubj"
+    title = f"{model_name(name)} version {number}: SHA-256 of {found.file}"
     console.print(table(title, ("which", "hash"), rows))
     for difference in found.differences:
         console.print(f"DIFFERENT: {difference}")

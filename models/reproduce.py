@@ -28,17 +28,20 @@ class Reproduction:
     ----------
     differences : tuple of str
         One sentence for everything that came out otherwise; empty when all is equal.
+    file : str
+        The library's own file: UBJSON of trees, ONNX of a network.
     expected_sha256, found_sha256 : str
-        Of the UBJSON bytes.
+        Of that file's bytes.
     """
 
     differences: tuple[str, ...]
+    file: str
     expected_sha256: str
     found_sha256: str
 
     @property
     def equal(self) -> bool:
-        """Whether the same UBJSON bytes, calibration and estimates came out."""
+        """Whether the same bytes, calibration and estimates came out."""
         return not self.differences
 
 
@@ -81,9 +84,11 @@ def reproduce(
             f"from {manifest.data_hash or 'quotes without a hash'}"
         )
     again = _retrained(manifest, store, instrument, learner)
-    expected = manifest.files[again.learned.model_file].sha256
+    file = again.learned.model_file
+    expected = manifest.files[file].sha256
     found = _sha256(again)
     return Reproduction(
+        file=file,
         differences=tuple(_differences(manifest, again, expected, found)),
         expected_sha256=expected,
         found_sha256=found,
@@ -142,7 +147,8 @@ def _refuse_other_span(manifest: Manifest, dataset: Dataset) -> None:
 def _differences(manifest: Manifest, again: FittedModel, expected: str, found: str) -> list[str]:
     told = []
     if found != expected:
-        told.append(f"the UBJSON bytes have SHA-256 {found}, the version's have {expected}")
+        file = again.learned.model_file
+        told.append(f"{file} has SHA-256 {found}, the version's has {expected}")
     pairs = {
         "calibration": (manifest.calibration, again.calibration),
         "expected move": (manifest.expected_move_pips, again.expected_move_pips),

@@ -74,14 +74,20 @@ def test_a_version_reproduces_to_the_byte(
     assert reproduce(manifest, store, EURUSD, "def", any_code=True).equal
 
 
+@pytest.mark.parametrize(
+    ("changes", "file"), [({}, "model.ubj"), ({"family": "tcn", **NETWORK}, "model.onnx")]
+)
 def test_other_settings_do_not_reproduce_and_say_what_differs(
-    tmp_path: Path, columns: QuoteColumns
+    tmp_path: Path, columns: QuoteColumns, changes: dict[str, object], file: str
 ) -> None:
-    manifest, store = version(tmp_path, columns)
+    manifest, store = version(tmp_path, columns, **changes)
     other = msgspec.structs.replace(manifest, training={**manifest.training, "seed": 99})
     again = reproduce(other, store, EURUSD, "abc")
     assert not again.equal
-    assert "the UBJSON bytes have SHA-256" in again.differences[0]
+    assert again.file == file
+    assert again.differences[0].startswith(
+        f"{file} has SHA-256 {again.found_sha256}, the version's"
+    )
     moved = msgspec.structs.replace(manifest, expected_move_pips=9.0)
     assert "the expected move came out as" in reproduce(moved, store, EURUSD, "abc").differences[0]
 
