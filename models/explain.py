@@ -17,6 +17,7 @@ from models.boosted import load
 from models.dataset import Dataset
 from models.evaluation import log_loss
 from models.fitting import FittedModel
+from models.inference.engines import UBJSON_FILE
 from models.manifest import read, sha256_bytes
 
 F4 = NDArray[np.float32]
@@ -65,16 +66,18 @@ def explain_row(folder: Path, row: F4) -> Explanation:
     Raises
     ------
     BadInput
-        When the row has another length.
+        When the row has another length, or the version is no trees.
     ArtifactRefused
         When the model file is not the one that the manifest names.
     """
     manifest = read(folder)
+    if UBJSON_FILE not in manifest.files:
+        raise BadInput(f"TreeSHAP values are of trees; {manifest.model} is a {manifest.family}")
     if row.shape != (manifest.n_features,):
         raise BadInput(f"the row has shape {row.shape}, the model reads {manifest.n_features}")
-    ubjson = (folder / "model.ubj").read_bytes()
-    if sha256_bytes(ubjson) != manifest.files["model.ubj"].sha256:
-        raise ArtifactRefused(f"{folder}: model.ubj is not the file that the manifest names")
+    ubjson = (folder / UBJSON_FILE).read_bytes()
+    if sha256_bytes(ubjson) != manifest.files[UBJSON_FILE].sha256:
+        raise ArtifactRefused(f"{folder}: {UBJSON_FILE} is not the file that the manifest names")
     boosted = load(ubjson)
     rows = np.ascontiguousarray(row[None, :], np.float32)
     parts = boosted.contributions(rows)[0].astype(np.float64)

@@ -18,6 +18,7 @@ from core.errors import ArtifactRefused, BadInput
 from models import manifest as manifests
 from models.epochs import Course, Epochs
 from models.evaluation import log_loss
+from models.explain import explain_row
 from models.export import write_artifact
 from models.families import learner_of
 from models.family import silent
@@ -515,6 +516,12 @@ def test_requests_find_a_score_again_and_ticks_do_not_ask(made: Made) -> None:
     assert again is not None
     assert (again.model_version, again.approved) == ("4", False)
     assert kept.misses == 4, "another version is another key"
+
+
+def test_values_of_trees_are_refused_by_name(made: Made) -> None:
+    family = made.manifest.family
+    with pytest.raises(BadInput, match=f"TreeSHAP values are of trees; .* is a {family}"):
+        explain_row(made.folder, np.zeros(made.manifest.n_features, np.float32))
 
 
 def test_serving_a_network_imports_no_training_library(made: Made) -> None:
