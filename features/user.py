@@ -23,6 +23,7 @@ constants and functions that it uses, is part of the spec's fingerprint.
 import hashlib
 import importlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -153,8 +154,9 @@ def feature(
 def _compile(
     kind: str, column: Column, n_state: int, function: Callable[..., float]
 ) -> UserFeature:
-    # Division by zero gives an infinity or NaN as in numpy; no exception could leave native code.
-    step = njit(error_model="numpy")(function)
+    # Division by zero gives an infinity or NaN as in numpy; an index beyond the step's own state,
+    # which nobody may have seen in a check, gives NaN and touches no neighbour's.
+    step = njit(error_model="numpy", boundscheck=True)(function)
     length = (n_state,)
     o, h, low, c, spread, volume = (
         bars.OPEN,
@@ -169,23 +171,25 @@ def _compile(
 
     @cfunc(SIGNATURE, error_model="numpy")
     def native(own: Any, s: Any, ts: int) -> float:
-        return step(
-            carray(own, length),
-            Sample(
-                ts,
-                s[o],
-                s[h],
-                s[low],
-                s[c],
-                s[spread],
-                s[volume],
-                s[n_ticks],
-                s[pip],
-                s[elapsed],
-                s[return_bps],
-                s[first],
-            ),
+        sample = Sample(
+            ts,
+            s[o],
+            s[h],
+            s[low],
+            s[c],
+            s[spread],
+            s[volume],
+            s[n_ticks],
+            s[pip],
+            s[elapsed],
+            s[return_bps],
+            s[first],
         )
+        try:
+            value = step(carray(own, length), sample)
+        except Exception:  # noqa: BLE001 - no exception can leave native code
+            return math.nan
+        return value
 
     return UserFeature(kind, column, n_state, step, native)
 

@@ -152,6 +152,27 @@ def test_a_step_that_leaves_its_state_is_found(make_minutes):
     assert "leaves its state of 1" in report.problems[0]
 
 
+@feature(name="strays", formula="state[samples]", unit="1", window=1, warmup=1, state=300)
+def strays(state, sample):
+    state[0] += 1.0
+    state[int(state[0])] = sample.close
+    return 1.0
+
+
+@pytest.mark.parametrize("cadence", [Cadence.BAR, Cadence.TICK])
+def test_a_step_that_leaves_its_state_late_gives_no_number_and_touches_nobody(
+    cadence, make_minutes
+):
+    columns = make_minutes(400)
+    both = compute(own(slow_mean, strays, body, cadence=cadence), columns, 1e-4)
+    clean = compute(own(slow_mean, body, cadence=cadence), columns, 1e-4)
+    inside = np.arange(len(both)) < 299
+    assert (both.rows[both.warm & inside, 1] == 1.0).all()
+    assert np.isnan(both.rows[both.warm & ~inside, 1]).all()
+    assert both.warm[~inside].all()
+    assert both.rows[both.warm][:, [0, 2]].tobytes() == clean.rows[clean.warm].tobytes()
+
+
 def test_a_warm_up_that_is_too_short_is_found(make_minutes):
     report = check_warmup(own(too_young), make_minutes(400), 1e-4)
     assert not report.ok

@@ -52,6 +52,21 @@ def test_every_few_rounds_all_generations_are_looked_at(schedule: GcSchedule) ->
     assert full() - before == 2
 
 
+def test_what_the_start_left_behind_is_frozen_once(schedule: GcSchedule) -> None:
+    late: list[object] = [[] for _ in range(1_000)]
+    for _ in range(FULL_EVERY - 1):
+        schedule.collect()
+    before = gc.get_freeze_count()
+    schedule.collect()
+    assert gc.get_freeze_count() - before >= len(late)
+    young = [[] for _ in range(1_000)]
+    settled = gc.get_freeze_count()
+    for _ in range(2 * FULL_EVERY):
+        schedule.collect()
+    assert gc.get_freeze_count() <= settled
+    assert any(thing is young for thing in gc.get_objects())
+
+
 def test_it_collects_while_idle_only() -> None:
     active = [True]
     made = GcSchedule(CONFIG, lambda: perf_counter_ns() if active[0] else 0)
