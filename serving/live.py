@@ -114,6 +114,20 @@ class LiveLoop:
         self.wake()
         return outcome
 
+    def at_once(self, event: Event) -> Outcome:
+        """Take the turn with a command now, behind what waits already; as `command`.
+
+        An order waits for no round of the loop then, and under a flood of requests each of them is
+        as long as all that came in with it.
+        """
+        outcome: Outcome = self._loop.create_future()
+        self._outcomes.append(outcome)
+        self.inbox.put_command(event)
+        self.drain()
+        if not outcome.done():
+            self.wake()
+        return outcome
+
     def command_first(self, event: Event) -> Outcome:
         """Queue a command before all that wait; as `command`."""
         outcome: Outcome = self._loop.create_future()

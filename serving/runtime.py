@@ -127,7 +127,7 @@ class Runtime:
         """Hand an order to the engine; see `serving.ports.Platform`."""
         terms = self._instruments.by_symbol(request.symbol)
         event = submit_event(request, terms, self.config.trading.account)
-        submission = await self.live.command(event)
+        submission = await self.live.at_once(event)
         if submission is None:
             raise TypeError("the engine gave no outcome for a submit")
         if submission.conflict:
@@ -138,7 +138,7 @@ class Runtime:
 
     async def cancel(self, client_order_id: str) -> OrderView:
         """Ask the venue to cancel."""
-        await self.live.command(CancelOrder(0, client_order_id))
+        await self.live.at_once(CancelOrder(0, client_order_id))
         return self.order(client_order_id)
 
     async def replace(self, client_order_id: str, request: ReplaceRequest) -> OrderView | Refused:

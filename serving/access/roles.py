@@ -63,18 +63,20 @@ class Rule(NamedTuple):
 
     `account` restricts it to those who own the account that this process trades; `changes` has the
     call written to the audit; `always` takes it out of the rates: what lowers risk is never late.
+    `new` counts it against what the process takes of all callers together.
     """
 
     scope: Scope
     account: bool = False
     changes: bool = False
     always: bool = False
+    new: bool = False
 
 
 _OPEN = Rule(Scope.PUBLIC)
 _READ = Rule(Scope.READ)
 _OWN = Rule(Scope.READ, account=True)
-_TRADE = Rule(Scope.TRADE, account=True, changes=True)
+_TRADE = Rule(Scope.TRADE, account=True, changes=True, new=True)
 _LESS = Rule(Scope.TRADE, account=True, changes=True, always=True)
 _RISK = Rule(Scope.RISK, account=True, changes=True, always=True)
 _MODELS = Rule(Scope.MODELS, changes=True)
