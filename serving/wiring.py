@@ -21,6 +21,7 @@ from monitoring.gc_schedule import GcSchedule
 from monitoring.memory import MemoryBudgets
 from registry.notice import listen
 from registry.opening import join
+from serving.budget_alerts import alert
 from serving.decider import LiveDecider
 from serving.homes import Homes, homes_of
 from serving.inference.opening import open_inference
@@ -47,6 +48,7 @@ from storage.spilling_sink import SpillingSink
 from storage.sqlite import Ledger
 from trading import risk_kernel
 from trading.brokers.fix import FixBroker, order_session
+from trading.budgets import StageBudgets
 from trading.engine import TradingEngine
 from trading.journal import FileJournal
 from trading.reconciliation import Reconciliation
@@ -119,7 +121,7 @@ async def open_runtime(
         follow = follow_scenarios(stores.ledger, config, instruments, scenarios, broker)
         tasks.run("scenarios", follow)
         stack.push_async_callback(live.settle)
-        running = _Running(live, session, watch, feed, broker, recorder, care)
+        running = _Running(live, session, watch, feed, broker, recorder, care, engine)
         gc_schedule = _start(stack, tasks, config, stores.copy, running, scoring)
         yield Runtime(
             config=config,
@@ -320,6 +322,7 @@ class _Running(NamedTuple):
     broker: FixBroker
     recorder: Recorder
     care: JournalCare
+    engine: TradingEngine
 
 
 def _start(
@@ -331,7 +334,7 @@ def _start(
     scoring: Scoring,
 ) -> GcSchedule:
     """Start what runs beside the engine; it stops in the opposite order."""
-    live, session, watch, feed, broker, recorder, care = running
+    live, session, watch, feed, broker, recorder, care, _ = running
     gc_schedule = _gc_schedule(config, live, stack)
 
     async def flush() -> None:
@@ -345,6 +348,7 @@ def _start(
     tasks.run("collections", gc_schedule.run())
     if config.features.skew_check_secs:
         tasks.run("skew sentinel", scoring.sentinel.run())
+    tasks.run("budgets", alert(StageBudgets(running.engine.latencies)))
     tasks.run("timer", live.run_timer())
     if config.cache.second == "redis":
         tasks.run("notices", listen(config.cache, watch.wake))

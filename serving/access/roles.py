@@ -110,6 +110,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/v2/repository/models/{name}/load"): _MODELS,
     ("POST", "/v2/repository/models/{name}/unload"): _MODELS,
     ("GET", "/v1/positions"): _OWN,
+    ("GET", "/v1/risk"): _OWN,
     ("GET", "/v1/scenarios"): _OWN,
     ("GET", "/v1/trading-state"): _READ,
     ("POST", "/v1/trading-state"): _RISK,

@@ -39,7 +39,7 @@ MAY: dict[str, set[Role]] = {
     "models": {Role.ADMIN},
 }
 OF_ACCOUNT = {
-    "/v1/orders", "/v1/orders/{client_order_id}", "/v1/positions", "/v1/scenarios",
+    "/v1/orders", "/v1/orders/{client_order_id}", "/v1/positions", "/v1/risk", "/v1/scenarios",
     "/v1/stream/tickets",
 }  # fmt: skip
 PUBLIC = {
