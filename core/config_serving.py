@@ -13,6 +13,8 @@ class ServingConfig:
     `keys` is the file of API keys (`tickpath keys`); without one everybody on this machine may do
     everything, and only loopback is listened on. `key` is the one that the commands show. Each
     principal may call `requests_per_sec` times, `burst_secs` of that at once; 0 sets no bound.
+    Of all callers together `orders_per_sec` new or changed orders are taken, `orders_burst_secs` of
+    that at once; more are refused with 503 before they are read. Cancels never are.
     Pages of `origins` may call, besides those of this machine. `certificate` and `private_key`,
     PEM files, make it HTTPS. Beside what trades, `versions_at_hand` model versions of together
     `versions_bytes` are kept loaded for requests of the inference protocol; those that `preload`
@@ -27,6 +29,8 @@ class ServingConfig:
     key: str = field(default="", repr=False)
     requests_per_sec: float = 0.0
     burst_secs: float = 1.0
+    orders_per_sec: float = 250.0
+    orders_burst_secs: float = 0.1
     origins: tuple[str, ...] = ()
     certificate: str = ""
     private_key: str = ""

@@ -91,6 +91,8 @@ class Measures(NamedTuple):
             yield "scenario_hits", scenarios.counts.hits
             yield "scenario_misses", scenarios.counts.misses
             yield "scenario_stale", scenarios.counts.stale
+            yield "scenario_used_stale", scenarios.counts.used_stale
+            yield "scenario_saved_seconds", scenarios.counts.saved_ns / 1e9
 
     def _rows(self) -> Pairs:
         yield "on_demand_requests", self.on_demand.answered

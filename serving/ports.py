@@ -10,6 +10,7 @@ from core.types import Decision, Order, OrderType, Quote, Refused, Side, TimeInF
 from monitoring.latency import LatencySummary
 from serving.history import HistoryBody
 from serving.inference.service import Inference
+from serving.risk_view import RiskView
 from serving.streaming.hub import Hub
 from serving.streaming.messages import Topic
 from serving.views import (
@@ -222,6 +223,16 @@ class Platform(Protocol):
 
     def order(self, client_order_id: str) -> OrderView:
         """One order; raises NotFound."""
+        ...
+
+    def risk(self, moves: Mapping[str, float]) -> RiskView:
+        """Margin, exposure and what may be lost; `moves` is a shock by symbol.
+
+        Raises
+        ------
+        core.errors.BadInput
+        core.errors.UnknownInstrument
+        """
         ...
 
     def positions(self) -> PositionsView:

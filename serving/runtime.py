@@ -28,6 +28,7 @@ from serving.outlets import Outlets
 from serving.ports import OrderRequest, ReplaceRequest
 from serving.projection import Projection
 from serving.recorder import Recorder
+from serving.risk_view import RiskView, free_margin, risk_view
 from serving.scoring import Scoring
 from serving.streaming.hub import Hub
 from serving.streaming.messages import Topic
@@ -44,8 +45,10 @@ from serving.views import (
     order_view,
     state_view,
 )
+from trading.budgets import StageBudgets
 from trading.engine import TradingEngine
 from trading.events import CancelOrder, HoldInstrument, ReplaceOrder, SetTradingState
+from trading.scenarios import Scenario
 from trading.trading_state import GLOBAL
 
 _CENT = Decimal("0.01")
@@ -92,6 +95,7 @@ class Runtime:
         self.sentinel = scoring.sentinel
         self.gc_schedule = gc_schedule
         self._budgets = scoring.budgets
+        self._stage_budgets = StageBudgets(engine.latencies)
         self._instruments = instruments
         self._pool = scoring.pool
         measures = Measures(
@@ -116,7 +120,7 @@ class Runtime:
                 measures.counters,
                 self._gauges,
                 self.latencies,
-                on_demand.rows.over_budget,
+                self.over_budget,
                 outlets.spreads,
             )
         )
@@ -200,6 +204,10 @@ class Runtime:
             positions=[view for row in self._instruments if (view := self._position(row))],
         )
 
+    def risk(self, moves: Mapping[str, float]) -> RiskView:
+        """Show what the account carries and may lose; see `serving.risk_view`."""
+        return risk_view(self.engine.account, self._instruments, moves)
+
     def _position(self, terms: Instrument) -> PositionView | None:
         portfolio = self.engine.account.portfolio
         position = portfolio.position(terms.id)
@@ -216,10 +224,8 @@ class Runtime:
     def scenarios(self) -> list[ScenarioView]:
         """Pre-validated symbol × side × volume."""
         table = self.engine.desk.pipeline.scenarios
-        return [
-            ScenarioView(row.account, row.symbol, row.side, str(row.lots), row.passed, row.refused)
-            for row in (table.rows() if table is not None else ())
-        ]
+        free = free_margin(self.engine.account)
+        return [_scenario(row, free) for row in (table.rows() if table is not None else ())]
 
     async def set_trading_state(
         self, state: TradingState, reason: str, scope: str = GLOBAL
@@ -332,6 +338,10 @@ class Runtime:
             **self.on_demand.rows.summaries(),
         }
 
+    def over_budget(self) -> dict[str, tuple[float, int]]:
+        """Budget in seconds of each stage that has one, and how often it took longer."""
+        return {**self._stage_budgets.over_budget(), **self.on_demand.rows.over_budget()}
+
     def metrics(self) -> bytes:
         """Prometheus text."""
         return render(self._collector)
@@ -339,6 +349,7 @@ class Runtime:
     def _gauges(self) -> dict[str, float]:
         state = self.engine.account.states.state
         equity = self.engine.account.portfolio.equity()
+        scenarios = self.engine.desk.pipeline.scenarios
         return {
             "ready": self.readiness().ready,
             "trading_active": state is TradingState.ACTIVE,
@@ -355,8 +366,18 @@ class Runtime:
             "cache_l2_waiting": self.on_demand.rows.cache.second.waiting,
             "cache_breaker_state": self.on_demand.rows.cache.second.breaker.state,
             "feature_rows_running": self.on_demand.rows.running,
+            "scenario_hit_rate": 1.0 if scenarios is None else scenarios.counts.hit_rate,
             "equity": float(equity) if equity is not None else float("nan"),
         }
+
+
+def _scenario(row: Scenario, free: int | None) -> ScenarioView:
+    margin = row.margin_per_lot * row.lots
+    affordable = free is not None and margin <= Decimal(free).scaleb(-6)
+    return ScenarioView(
+        row.account, row.symbol, row.side, str(row.lots), row.passed, row.refused, _money(margin),
+        affordable,
+    )  # fmt: skip
 
 
 def _kill(reason: str, who: str, scope: str) -> SetTradingState:

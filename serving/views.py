@@ -107,7 +107,11 @@ class ModelView(msgspec.Struct, frozen=True):
 
 
 class ScenarioView(msgspec.Struct, frozen=True):
-    """A pre-validated symbol, side and volume."""
+    """A pre-validated symbol, side and volume.
+
+    `margin` is what it needs in account currency at the price it was computed at; `affordable` says
+    whether that is free now, and is false while the account cannot be valued.
+    """
 
     account: str
     symbol: str
@@ -115,6 +119,8 @@ class ScenarioView(msgspec.Struct, frozen=True):
     lots: str
     allowed: bool
     reason: str
+    margin: str = ""
+    affordable: bool = False
 
 
 class ScopeView(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from monitoring.memory import MemoryBudgets
 from registry.notice import listen
 from registry.opening import join
 from serving.admission import Admission
+from serving.budget_alerts import alert
 from serving.decider import LiveDecider
 from serving.homes import Homes, homes_of
 from serving.inference.opening import open_inference
@@ -51,6 +52,7 @@ from storage.row_codec import ANALYSIS_CODEC, LEDGER_CODEC
 from storage.sqlite import Ledger
 from trading import risk_kernel
 from trading.brokers.fix import FixBroker, order_session
+from trading.budgets import StageBudgets
 from trading.engine import TradingEngine
 from trading.journal import FileJournal
 from trading.reconciliation import Reconciliation
@@ -124,7 +126,7 @@ async def open_runtime(
         follow = follow_scenarios(stores.ledger, config, instruments, scenarios, broker)
         tasks.run("scenarios", follow)
         stack.push_async_callback(live.settle)
-        running = _Running(live, session, watch, feed, broker, recorder, care)
+        running = _Running(live, session, watch, feed, broker, recorder, care, engine)
         gc_schedule = _start(stack, tasks, config, stores, running, scoring, instruments, clock)
         yield Runtime(
             config=config,
@@ -349,6 +351,7 @@ class _Running(NamedTuple):
     broker: FixBroker
     recorder: Recorder
     care: JournalCare
+    engine: TradingEngine
 
 
 def _start(
@@ -362,7 +365,7 @@ def _start(
     clock: Clock,
 ) -> GcSchedule:
     """Start what runs beside the engine; it stops in the opposite order."""
-    live, session, watch, feed, broker, recorder, care = running
+    live, session, watch, feed, broker, recorder, care, _ = running
     gc_schedule = _gc_schedule(config, live, stack)
 
     async def flush() -> None:
@@ -379,6 +382,7 @@ def _start(
     tasks.run("collections", gc_schedule.run())
     if config.features.skew_check_secs:
         tasks.run("skew sentinel", scoring.sentinel.run())
+    tasks.run("budgets", alert(StageBudgets(running.engine.latencies)))
     tasks.run("timer", live.run_timer())
     if config.cache.second == "redis":
         tasks.run("notices", listen(config.cache, watch.wake))

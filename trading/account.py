@@ -10,6 +10,7 @@ from core.types import Fill, Order, OrderEvent, OrderEventKind, Quote, Refused, 
 from trading.account_state import Changes, Small
 from trading.losses import KEPT as LOSSES
 from trading.losses import Breached
+from trading.mark_history import MarkHistory
 from trading.marks import Marks
 from trading.orders import Applied, OrderBook
 from trading.portfolio import Portfolio, Profit
@@ -51,6 +52,7 @@ class Account:
     ) -> None:
         self.name = config.account
         self.marks = Marks(instruments, config.currency)
+        self.history = MarkHistory(self.marks, len(instruments))
         self.book = OrderBook()
         self.portfolio = Portfolio(instruments, self.marks, config.balance, costs.commission_pips)
         self.risk = RiskGate(

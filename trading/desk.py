@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import perf_counter_ns
 from typing import Any
 
 import msgspec
@@ -84,6 +85,7 @@ class OrderDesk:
         self._journal = journal
         self._broker = broker
         self._tell = tell
+        self._latencies = latencies
         self._sizes = [row.to_steps(config.order_lots) for row in instruments]
         self._symbols = [row.symbol for row in instruments]
         self.pipeline = OrderPipeline(account, journal, broker, latencies, scenarios)
@@ -194,8 +196,10 @@ class OrderDesk:
         """
         if event.event.kind is not OrderEventKind.LOSE:
             self._acks.answered(event.event.client_order_id)
+        started = perf_counter_ns()
         try:
             self._book(event.event, event.now_ns)
+            self._latencies.record("confirm", perf_counter_ns() - started)
         except OrderError as error:
             self.halt(event.now_ns, f"{type(error).__name__}: {error}")
         except Exception as error:

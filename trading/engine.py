@@ -36,6 +36,7 @@ STAGES = (
     "send",
     "tick_to_send",
     "ack",
+    "confirm",
 )
 MAX_LISTENERS = 16
 _NOTHING = Prediction(0.5, "", "", "", 0, 0.0, False)
@@ -138,6 +139,7 @@ class TradingEngine:
         """Walk one tick: features, predict, decide, size, risk, journal, send."""
         quote = event.quote
         received = perf_counter_ns()
+        self.account.history.observe(quote)
         self.account.marks.update(quote)
         self.desk.on_mark(quote, event.now_ns)
         row = self._features.update(quote)

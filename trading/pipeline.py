@@ -27,7 +27,7 @@ from trading.ids import MODEL_STRATEGY, client_order_id
 from trading.orders import as_asked, with_terms
 from trading.ports import Broker, Journal
 from trading.records import Denied, Intent, encode
-from trading.risk import evaluate, largest_lots
+from trading.risk import evaluate, largest_lots, scenario_holds
 from trading.risk_checks import CALLERS_OWN, Basis, RiskContext
 from trading.scenarios import ScenarioTable
 from trading.sessions import day_end
@@ -106,14 +106,17 @@ class OrderPipeline:
             return self._repeat(first, request)
         started = perf_counter_ns()
         order = self._build(request, decision_id)
-        refused, context = self._judge(order, request.now_ns, basis)
+        refused, context, by_scenario = self._judge(order, request.now_ns, basis)
         checked = perf_counter_ns()
         self._latencies.record("risk", checked - started)
         if refused is not None:
             if model and not self._is_news(order, refused, request.now_ns):
                 return Submission(_denied(order, refused), refused, repeated=True)
             return self._deny(order, _with_largest(refused, context))
-        return self._send(order, request.now_ns, checked)
+        sent = self._send(order, request.now_ns, checked)
+        if by_scenario and context is not None:
+            self._prove(context)
+        return sent
 
     def judge_amended(self, order: Order, terms: Amendment, now_ns: int) -> Refused | None:
         """Have risk judge what `order` would be with new terms, in place of what it is.
@@ -129,7 +132,7 @@ class OrderPipeline:
         portfolio = self._account.portfolio
         portfolio.reserve(msgspec.structs.replace(order, status=OrderStatus.CANCELED))
         try:
-            refused, context = self._judge(rest, now_ns, CALLERS_OWN, replaces=True)
+            refused, context, _ = self._judge(rest, now_ns, CALLERS_OWN, replaces=True)
             return None if refused is None else _with_largest(refused, context)
         finally:
             portfolio.reserve(order)
@@ -199,7 +202,8 @@ class OrderPipeline:
 
     def _judge(
         self, order: Order, now_ns: int, basis: Basis, *, replaces: bool = False
-    ) -> tuple[Refused | None, RiskContext | None]:
+    ) -> tuple[Refused | None, RiskContext | None, bool]:
+        """Return the refusal, what was judged by, and whether a scenario answered a part."""
         account = self._account
         try:
             terms = account.risk.terms(order.instrument)
@@ -217,8 +221,9 @@ class OrderPipeline:
             precomputed = self._precomputed(order, terms)
         except Exception as error:  # noqa: BLE001 - what cannot be looked at is a DENY
             reason = f"nothing to judge by: {type(error).__name__}"
-            return Refused("context", reason, "an answer", str(error)), None
-        return evaluate(context, precomputed=precomputed, seek_largest=False), context
+            return Refused("context", reason, "an answer", str(error)), None, False
+        refused = evaluate(context, precomputed=precomputed, seek_largest=False)
+        return refused, context, precomputed
 
     def _is_news(self, order: Order, refused: Refused, now_ns: int) -> bool:
         account = self._account
@@ -239,7 +244,7 @@ class OrderPipeline:
         if self.scenarios is None or terms is None:
             return False
         mark = self._account.marks.mark(terms.id)
-        if mark is None:
+        if mark is None or not self.scenarios.is_for(self._account.risk.limits):
             return False
         found = self.scenarios.take(
             order.account,
@@ -250,6 +255,13 @@ class OrderPipeline:
             mark.ask_ticks,
         )
         return found is not None
+
+    def _prove(self, context: RiskContext) -> None:
+        """Ask what a scenario answered ahead, now that the order has left."""
+        if self.scenarios is not None:
+            started = perf_counter_ns()
+            holds = scenario_holds(context)
+            self.scenarios.counts.prove(holds, perf_counter_ns() - started)
 
     def _deny(self, order: Order, refused: Refused) -> Submission:
         denied = _denied(order, refused)

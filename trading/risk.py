@@ -73,6 +73,7 @@ def plan_of(rows: tuple[Row, ...]) -> Plan:
 
 _ALL = plan_of(CHECKS)
 _UNCACHED = plan_of(tuple(row for row in CHECKS if not row.cached))
+_CACHED = plan_of(tuple(row for row in CHECKS if row.cached))
 _FIXED = plan_of(tuple(row for row in CHECKS if not row.sized))
 _SIZED = plan_of(tuple(row for row in CHECKS if row.sized))
 
@@ -101,6 +102,11 @@ def evaluate(
     name, breach = found
     largest = largest_lots(ctx) if seek_largest else "0"
     return Refused(name, breach.reason, breach.limit, breach.observed, largest)
+
+
+def scenario_holds(ctx: RiskContext) -> bool:
+    """Say whether the checks that a scenario answered ahead pass on what was judged by."""
+    return first_breach(ctx, _CACHED) is None
 
 
 def first_breach(ctx: RiskContext, plan: Plan) -> tuple[str, Breach] | None:

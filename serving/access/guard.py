@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,13 +26,17 @@ _HELLO_CLOSE = 1008  # policy violation, RFC 6455
 
 
 class Access(NamedTuple):
-    """What the guard works with; `ring` is None while no keys are set up."""
+    """What the guard works with; `ring` is None while no keys are set up.
+
+    `rates` bound each caller, `orders` the new orders of all of them together.
+    """
 
     account: str
     ring: Callable[[], KeyRing | None]
     rates: Rates
     tickets: Tickets
     write: Callable[[Call], None]
+    orders: Rates
     origins: frozenset[str] = frozenset()
     now_ns: Callable[[], int] = time.time_ns
 
@@ -39,7 +44,8 @@ class Access(NamedTuple):
 def open_access(account: str) -> Access:
     """Everybody may do everything: for tests, and for loopback without keys."""
     clock = time.monotonic_ns
-    return Access(account, lambda: None, Rates(0, 1, clock), Tickets(clock), lambda _call: None)
+    free = Rates(0, 1, clock)
+    return Access(account, lambda: None, free, Tickets(clock), lambda _call: None, free)
 
 
 class Forbidden(AppError):
@@ -99,12 +105,8 @@ class Guard:
         who = LOCAL
         try:
             who = self._identify(scope, rule)
-            wait = 0.0 if rule is None or rule.always else self._access.rates.take(who.name)
-            if wait:
-                refusal = failure(
-                    path, 429, f"{who.name} calls too often; try again in {wait:.3f} s"
-                )
-                refusal.headers["Retry-After"] = str(int(wait) + 1)
+            refusal = None if rule is None or rule.always else self._full(rule, who, path)
+            if refusal is not None:
                 await refusal(scope, receive, answer.send)
             else:
                 CALLER.set(who)
@@ -119,6 +121,19 @@ class Guard:
             if rule is not None and rule.changes:
                 call = Call(self._access.now_ns(), who.name, method, path, answer.status)
                 self._access.write(call)
+
+    def _full(self, rule: Rule, who: Principal, path: str) -> Response | None:
+        """Refuse before anything is read, so that a flood costs next to nothing; None to go on."""
+        status, why = 429, f"{who.name} calls too often"
+        wait = self._access.rates.take(who.name)
+        if not wait and rule.new:
+            status, why = 503, "more orders come than are taken"
+            wait = self._access.orders.take("")
+        if not wait:
+            return None
+        refusal = failure(path, status, f"{why}; try again in {wait:.3f} s")
+        refusal.headers["Retry-After"] = str(int(wait) + 1)
+        return refusal
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         rule = self._rules.find("WEBSOCKET", scope["path"])

@@ -79,6 +79,7 @@ async def open_guarding(config: Config, audit_path: Path) -> AsyncIterator[Acces
             rates=Rates(serving.requests_per_sec, serving.burst_secs, clock),
             tickets=Tickets(clock),
             write=audit.write,
+            orders=Rates(serving.orders_per_sec, serving.orders_burst_secs, clock),
             origins=frozenset(serving.origins),
         )
     finally:

@@ -63,18 +63,20 @@ class Rule(NamedTuple):
 
     `account` restricts it to those who own the account that this process trades; `changes` has the
     call written to the audit; `always` takes it out of the rates: what lowers risk is never late.
+    `new` counts it against what the process takes of all callers together.
     """
 
     scope: Scope
     account: bool = False
     changes: bool = False
     always: bool = False
+    new: bool = False
 
 
 _OPEN = Rule(Scope.PUBLIC)
 _READ = Rule(Scope.READ)
 _OWN = Rule(Scope.READ, account=True)
-_TRADE = Rule(Scope.TRADE, account=True, changes=True)
+_TRADE = Rule(Scope.TRADE, account=True, changes=True, new=True)
 _LESS = Rule(Scope.TRADE, account=True, changes=True, always=True)
 _RISK = Rule(Scope.RISK, account=True, changes=True, always=True)
 _MODELS = Rule(Scope.MODELS, changes=True)
@@ -108,6 +110,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/v2/repository/models/{name}/load"): _MODELS,
     ("POST", "/v2/repository/models/{name}/unload"): _MODELS,
     ("GET", "/v1/positions"): _OWN,
+    ("GET", "/v1/risk"): _OWN,
     ("GET", "/v1/scenarios"): _OWN,
     ("GET", "/v1/trading-state"): _READ,
     ("POST", "/v1/trading-state"): _RISK,

@@ -2,17 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from core.types import TradingState
 from serving.ports import Platform
 from serving.reply import answers, platform_of, reply
+from serving.risk_view import RiskView, parse_moves
 from serving.views import HoldView, ModelView, PositionsView, ScenarioView, StateView
 
 router = APIRouter(prefix="/v1")
 Running = Annotated[Platform, Depends(platform_of)]
+Shock = Annotated[str, Field(max_length=64)]
+Shocks = Annotated[tuple[Shock, ...], Query(max_length=64)]
 
 
 class RearmBody(BaseModel):
@@ -63,6 +66,12 @@ async def roll_back(symbol: str, body: RollBackBody, platform: Running) -> Respo
 async def positions(platform: Running) -> Response:
     """Positions, profit and loss in the account currency."""
     return reply(platform.positions())
+
+
+@router.get("/risk", tags=["trading"], responses=answers(RiskView))
+async def risk(platform: Running, shock: Shocks = ()) -> Response:
+    """Margin, exposure and what may be lost; `shock=EURUSD:-0.02`, repeated, adds your own."""
+    return reply(platform.risk(parse_moves(shock)))
 
 
 @router.get("/scenarios", tags=["trading"], responses=answers(list[ScenarioView]))

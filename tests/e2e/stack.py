@@ -89,7 +89,7 @@ def config_for(home: Path, **groups: Any) -> Config:
         "risk": LIMITS,
         "fix": FixConfig(port=free_port(), reconnect_min_ms=20, reconnect_max_ms=200),
         "venue": VenueConfig(speed=0.0, max_quotes_per_sec=200.0, reject_ratio=0.0),
-        "serving": ServingConfig(port=free_port(), poll_secs=0.2),
+        "serving": ServingConfig(port=free_port(), poll_secs=0.2, orders_per_sec=0.0),
         "mlflow": MlflowConfig(port=free_port()),
     }
     return Config(**{**base, **groups})

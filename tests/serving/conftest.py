@@ -4,13 +4,14 @@ import asyncio
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.config import MlflowConfig
+from core.config import MlflowConfig, RiskConfig, TradingConfig
+from core.costs import CostModel
 from core.errors import BadInput, Conflict, NotFound, Unavailable
 from core.instruments import DEFAULT_INSTRUMENTS
 from core.types import (
@@ -28,6 +29,7 @@ from serving.history import HistoryBody, columns_of
 from serving.inference.catalogue import Catalogue
 from serving.inference.service import Inference
 from serving.ports import OrderRequest, ReplaceRequest
+from serving.risk_view import RiskView, risk_view
 from serving.streaming.hub import Hub
 from serving.streaming.messages import Topic
 from serving.views import (
@@ -41,6 +43,7 @@ from serving.views import (
     StateView,
     order_view,
 )
+from trading.account import Account
 
 with warnings.catch_warnings():
     # starlette asks for httpx2, which does the same; httpx is what the rest of the house uses.
@@ -83,6 +86,7 @@ class StubPlatform:
     def __init__(self) -> None:
         self.hub = Hub(3)
         self.inference = no_versions()
+        self.account = Account(TradingConfig(), RiskConfig(), CostModel(), DEFAULT_INSTRUMENTS)
         self.version = "1"
         self.loop_of: asyncio.AbstractEventLoop
         self.state = TradingState.HALTED
@@ -177,6 +181,9 @@ class StubPlatform:
 
     def positions(self) -> PositionsView:
         return PositionsView("PAPER", "USD", "100000", "0", "100000", [])
+
+    def risk(self, moves: Mapping[str, float]) -> RiskView:
+        return risk_view(self.account, DEFAULT_INSTRUMENTS, moves)
 
     def scenarios(self) -> list[ScenarioView]:
         return []

@@ -148,3 +148,31 @@ def test_a_new_table_takes_the_place_of_the_old(table, limits):
     assert take(table) is None
     assert take(table, ask=150_020, instrument=2) is not None
     assert len(table) == len(table.rows()) == 8
+
+
+def test_what_a_scenario_answered_is_asked_again_once_the_order_has_left(build, table):
+    house = build(scenarios=table)
+    house.quote()
+    assert house.submit("a").refused is None
+    assert house.submit("b", 11).refused is None  # no scenario
+    assert table.counts.hits == 1
+    assert table.counts.hit_rate == 0.5
+    assert table.counts.used_stale == 0
+    assert table.counts.saved_ns > 0
+
+
+def test_limits_that_change_under_the_table_are_not_passed_by_it(build, table):
+    house = build(scenarios=table)
+    house.quote()
+    house.account.risk.limits = replace(house.limits, max_order_lots=Decimal("0.05"))
+    assert house.submit("a").refused.check == "order_size"
+    assert (table.counts.hits, table.counts.stale, table.counts.used_stale) == (0, 1, 0)
+
+
+def test_a_stamp_that_is_not_looked_at_shows_in_the_count(build, table, monkeypatch):
+    monkeypatch.setattr(ScenarioTable, "is_for", lambda *_: True)
+    house = build(scenarios=table)
+    house.quote()
+    house.account.risk.limits = replace(house.limits, max_order_lots=Decimal("0.05"))
+    assert house.submit("a").refused is None
+    assert table.counts.used_stale == 1

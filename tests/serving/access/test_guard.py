@@ -39,7 +39,7 @@ MAY: dict[str, set[Role]] = {
     "models": {Role.ADMIN},
 }
 OF_ACCOUNT = {
-    "/v1/orders", "/v1/orders/{client_order_id}", "/v1/positions", "/v1/scenarios",
+    "/v1/orders", "/v1/orders/{client_order_id}", "/v1/positions", "/v1/risk", "/v1/scenarios",
     "/v1/stream/tickets",
 }  # fmt: skip
 PUBLIC = {
@@ -60,11 +60,12 @@ class Door:
         }
         self.audit: list[Call] = []
         self.rates = Rates(0, 1, lambda: self.clock[0])
+        self.orders = Rates(0, 1, lambda: self.clock[0])
         self.tickets = Tickets(lambda: self.clock[0])
         ring = KeyRing(row for row, _ in self.keys.values())
         access = Access(
             OURS, lambda: ring, self.rates, self.tickets, self.audit.append,
-            frozenset({"https://desk.example"}), lambda: NOW,
+            self.orders, frozenset({"https://desk.example"}), lambda: NOW,
         )  # fmt: skip
         self.platform, self.access = platform, access
         self.client = TestClient(create_app(platform, access), raise_server_exceptions=False)
@@ -178,6 +179,20 @@ def test_who_calls_too_often_waits_but_never_to_cancel_or_halt(platform: Any) ->
     assert door.client.delete("/v1/orders/C-1", headers=trader).status_code == 404
     door.clock[0] += 500_000_000
     assert door.client.get("/v1/orders", headers=trader).status_code == 200
+
+
+def test_a_flood_of_orders_is_refused_unread_but_no_cancel_and_no_look(platform: Any) -> None:
+    door = Door(platform)
+    door.orders._per_ns, door.orders._most = 2 / 1e9, 2.0
+    trader = door.head(Role.TRADER)
+    seen = [door.client.post("/v1/orders", headers=trader).status_code for _ in range(3)]
+    assert seen == [400, 400, 503]  # the first two are read, and lack a key
+    assert door.client.patch("/v1/orders/C-1", headers=trader).status_code == 503
+    for _ in range(50):
+        assert door.client.delete("/v1/orders/C-1", headers=trader).status_code == 404
+        assert door.client.get("/v1/orders", headers=trader).status_code == 200
+    door.clock[0] += 500_000_000
+    assert door.client.post("/v1/orders", headers=trader).status_code == 400
 
 
 @pytest.mark.parametrize(
