@@ -1,12 +1,14 @@
 """The command ``tickpath``. Heavy imports wait until their command runs."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.ingest_commands import ingest_app
+from cli.keys_commands import keys
 from cli.store_commands import store
 from core.errors import AppError, BadInput
 
@@ -21,7 +23,6 @@ app = typer.Typer(
 features_app = typer.Typer(help="Features: what they promise.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
 
-keys = typer.Typer(no_args_is_help=True, help="API keys: who may call serving.")
 app.add_typer(keys, name="keys")
 
 journal = typer.Typer(no_args_is_help=True, help="Look at the order journal.")
@@ -116,6 +117,20 @@ def reproduce(
     from cli.reproduce import run_reproduce
 
     raise typer.Exit(run_reproduce(symbol, version, any_code=any_code))
+
+
+@app.command()
+def explain(
+    version: Annotated[str, typer.Argument(help="Number of a registered version, of trees.")],
+    symbol: SymbolOption = "EURUSD",
+    at: Annotated[
+        datetime | None, typer.Option(help="Last stored row at or before, UTC; newest if absent.")
+    ] = None,
+) -> None:
+    """Say what each feature added to one decision of a version (TreeSHAP)."""
+    from cli.explain import run_explain
+
+    run_explain(symbol, version, at)
 
 
 @app.command()
@@ -297,48 +312,6 @@ def rearm(symbol: SymbolOption = "EURUSD") -> None:
     from cli.trading_state import rearm as lift
 
     lift(symbol)
-
-
-@keys.command("create")
-def keys_create(
-    name: Annotated[str, typer.Argument(help="Who holds it; stands in the audit.")],
-    role: Annotated[str, typer.Option(help="viewer, trader, risk or admin.")],
-    account: Annotated[
-        list[str] | None, typer.Option(help="Accounts of the holder, * for all; ours when absent.")
-    ] = None,
-    days: Annotated[int, typer.Option(min=0, help="Days it is good for; 0 for ever.")] = 90,
-) -> None:
-    """Make a key and show it, once."""
-    from cli.keys import create
-
-    create(name, role, account or [], days)
-
-
-@keys.command("list")
-def keys_list() -> None:
-    """List the keys, without anything secret."""
-    from cli.keys import show
-
-    show()
-
-
-@keys.command("revoke")
-def keys_revoke(key_id: Annotated[str, typer.Argument(help="Id of the key.")]) -> None:
-    """End a key at once; serving follows within two seconds."""
-    from cli.keys import revoke
-
-    revoke(key_id)
-
-
-@keys.command("rotate")
-def keys_rotate(
-    key_id: Annotated[str, typer.Argument(help="Id of the key that is replaced.")],
-    overlap_secs: Annotated[int, typer.Option(min=0, help="How long both are good.")] = 3_600,
-) -> None:
-    """Give the holder a new key; the old one ends after the overlap."""
-    from cli.keys import rotate
-
-    rotate(key_id, overlap_secs)
 
 
 @app.command()

@@ -10,9 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from core.columns import F8
+from models.boosted import BoostedModel
 from models.card import table_cells
 from models.dataset import Dataset
-from models.explain import partial_dependence, permutation_importance
+from models.explain import (
+    Explanation,
+    explained,
+    partial_dependence,
+    permutation_importance,
+)
 from models.labels import uniqueness
 from models.training import TrainingResult
 
@@ -137,11 +143,36 @@ def dependence_figure(names: Sequence[str], curves: Sequence[tuple[F8, F8]]) -> 
     return figure
 
 
+def decision_figure(told: Explanation) -> Figure:
+    """TreeSHAP values of one row, largest on top; those that are not shown are added up."""
+    shown, rest = told.values[:_SHOWN], told.values[_SHOWN:]
+    bars = [(f"{name} = {value:.4g}", part) for name, value, part in shown]
+    bars.append((f"{len(rest)} others", sum(part for _, _, part in rest)))
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    parts = [part for _, part in reversed(bars)]
+    colours = ["tab:green" if part > 0.0 else "tab:red" for part in parts]
+    axes.barh([label for label, _ in reversed(bars)], parts, color=colours)
+    axes.axvline(0.0, color="grey", linewidth=1)
+    title = f"log-odds of up: {told.base:+.3f} base, {told.margin:+.3f} in all; P(up) {told.p:.3f}"
+    axes.set(xlabel="adds to the log-odds (TreeSHAP)", title=title)
+    return figure
+
+
+def surest(result: TrainingResult, tested: Dataset) -> Explanation | None:
+    """Take apart the prediction that is farthest from one half; None for networks."""
+    learned, calibration = result.model.learned, result.model.calibration
+    if not isinstance(learned, BoostedModel):
+        return None
+    row = int(np.argmax(np.abs(result.model.predict(tested.inputs) - 0.5)))
+    return explained(learned, calibration, tested.spec.names, tested.rows[row])
+
+
 def training_figures(result: TrainingResult, dataset: Dataset) -> dict[str, Figure]:
     """All figures of a run by file name.
 
-    Importance and dependence are of the final model on rows of the holdout, which nothing was
-    fitted on; they are left out when there are none.
+    Importance, dependence and the surest decision are of the final model on rows of the holdout,
+    which nothing was fitted on; they are left out when there are none.
     """
     figures = {
         "reliability.png": reliability_figure(result),
@@ -157,6 +188,9 @@ def training_figures(result: TrainingResult, dataset: Dataset) -> dict[str, Figu
         curves = partial_dependence(result.model, tested, top)
         figures["importance.png"] = importance_figure(names, importance)
         figures["dependence.png"] = dependence_figure([names[k] for k in top], curves)
+        told = surest(result, tested)
+        if told is not None:
+            figures["decision.png"] = decision_figure(told)
     return figures
 
 

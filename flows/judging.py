@@ -3,21 +3,21 @@
 import math
 import resource
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from core.config import FAMILIES, Config, Family
+from core.config import Config
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument
 from features.parity import check_leaks, check_parity
 from features.peers import dollar_tapes
 from features.spec import spec_named
+from models.conformal import radius_of
 from models.dataset import Dataset
 from models.evaluation import Policy, signals, trades_of
 from models.inference.artifact import LoadedModel
 from models.manifest import Manifest
-from models.stored import stored_dataset
+from models.stored import rows_of
 from models.windows import batches
 from storage.adapters import open_ticks
 from trading.decision import decide
@@ -98,18 +98,8 @@ def _held_out(
 
 
 def _rows_from(config: Config, instrument: Instrument, model: LoadedModel, start: int) -> Dataset:
-    made = model.manifest
-    # Its own family and window say what of each row it reads.
-    family: Family = next((name for name in FAMILIES if name == made.family), "trees")
-    dataset = stored_dataset(
-        open_ticks(config.storage),
-        instrument,
-        replace(config.training, family=family, window=made.window),
-        config.costs,
-        "",
-        spec=spec_named(made.spec_name),
-        peers=made.peers,
-    )
+    store = open_ticks(config.storage)
+    dataset = rows_of(model.manifest, store, instrument, config.training, config.costs)
     return dataset.select(dataset.ts >= start)
 
 
@@ -129,7 +119,8 @@ def _net(config: Config, model: LoadedModel, dataset: Dataset) -> float:
     move = np.full(len(dataset), model.manifest.expected_move_pips)
     policy = Policy(decide, config.costs, config.decision)
     p = np.concatenate([model.predict(block) for block in batches(dataset.inputs)])
-    acted = signals(dataset, p, move, policy, _inside(model, dataset))
+    radius = np.full(len(dataset), radius_of(model.manifest.conformal))
+    acted = signals(dataset, p, move, policy, _inside(model, dataset), radius)
     return float(trades_of(dataset, acted).net_pips.sum())
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from core.columns import F8, I8
 from core.errors import ArtifactRefused, BadInput
 from features.spec import spec_named
-from models.boosted import load
+from models.boosted import BoostedModel, load
+from models.calibration import Calibration
 from models.dataset import Dataset
 from models.evaluation import log_loss
 from models.fitting import FittedModel
@@ -78,14 +79,20 @@ def explain_row(folder: Path, row: F4) -> Explanation:
     ubjson = (folder / UBJSON_FILE).read_bytes()
     if sha256_bytes(ubjson) != manifest.files[UBJSON_FILE].sha256:
         raise ArtifactRefused(f"{folder}: {UBJSON_FILE} is not the file that the manifest names")
-    boosted = load(ubjson)
+    names = spec_named(manifest.spec_name).names
+    return explained(load(ubjson), manifest.calibration, names, row)
+
+
+def explained(
+    boosted: BoostedModel, calibration: Calibration, names: Sequence[str], row: F4
+) -> Explanation:
+    """TreeSHAP values of a row float32[n_features]; see `explain_row`."""
     rows = np.ascontiguousarray(row[None, :], np.float32)
     parts = boosted.contributions(rows)[0].astype(np.float64)
-    names = spec_named(manifest.spec_name).names
     values = zip(names, row.tolist(), parts[:-1].tolist(), strict=True)
     margins = boosted.own_margins(rows)
     return Explanation(
-        p=float(manifest.calibration.apply(margins)[0]),
+        p=float(calibration.apply(margins)[0]),
         margin=float(margins[0]),
         base=float(parts[-1]),
         values=tuple(sorted(values, key=lambda value: -abs(value[2]))),

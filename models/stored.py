@@ -1,9 +1,10 @@
 """Data sets from the tick store: which tapes one is made of, their hash, and the rows' checks."""
 
 import hashlib
+from dataclasses import replace
 
 from core.columns import QuoteColumns
-from core.config import TrainingConfig
+from core.config import FAMILIES, Family, TrainingConfig
 from core.costs import CostModel
 from core.errors import BadInput
 from core.instruments import DEFAULT_INSTRUMENTS, Instrument, InstrumentTable
@@ -11,6 +12,7 @@ from features.check import part_to_check, run_checks
 from features.peers import DollarTapes, dollar_tapes, peers_of
 from features.spec import FeatureSpec, spec_named
 from models.dataset import Dataset, build_dataset, spec_for
+from models.manifest import Manifest
 from storage.ports import Ticks
 
 
@@ -75,6 +77,26 @@ def stored_dataset(
         data_hash=data_hash,
         strength=None if dollar is None else dollar.strength(),
         peers=peers,
+    )
+
+
+def rows_of(
+    manifest: Manifest,
+    store: Ticks,
+    instrument: Instrument,
+    config: TrainingConfig,
+    costs: CostModel,
+) -> Dataset:
+    """Rows as a version reads them: its spec, peers, family and window on what is stored now."""
+    family: Family = next((name for name in FAMILIES if name == manifest.family), "trees")
+    return stored_dataset(
+        store,
+        instrument,
+        replace(config, family=family, window=manifest.window),
+        costs,
+        "",
+        spec=spec_named(manifest.spec_name),
+        peers=manifest.peers,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from flows.figures import confusion, fold_table_figure, write_figures
+from flows.figures import confusion, decision_figure, fold_table_figure, surest, write_figures
 from tests.models.synthetic import make_dataset, train_on
 
 NAMES = {
@@ -18,7 +18,9 @@ NAMES = {
     "confusion.png",
     "importance.png",
     "dependence.png",
+    "decision.png",
 }
+OF_HOLDOUT = {"importance.png", "dependence.png", "decision.png"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,20 @@ def test_without_a_holdout_the_figures_of_the_holdout_are_left_out(
 ) -> None:
     result, dataset = run
     paths = write_figures(result, dataset.training(), tmp_path)
-    assert {path.name for path in paths} == NAMES - {"importance.png", "dependence.png"}
+    assert {path.name for path in paths} == NAMES - OF_HOLDOUT
+
+
+def test_the_surest_decision_of_the_holdout_is_taken_apart(run: tuple) -> None:
+    result, dataset = run
+    tested = dataset.holdout()
+    told = surest(result, tested)
+    p = result.model.predict(tested.inputs)
+    assert told.p == p[np.argmax(np.abs(p - 0.5))]
+    axes = decision_figure(told).axes[0]
+    drawn = sum(bar.get_width() for bar in axes.patches)
+    assert told.base + drawn == pytest.approx(told.margin, abs=1e-5), "nothing is left out"
+    top = axes.get_yticklabels()[-1].get_text()
+    assert top.startswith(told.values[0][0])
 
 
 def test_confusion_counts_decisions_at_the_traded_threshold(run: tuple) -> None:

@@ -15,6 +15,7 @@ from flows.sources import SIMULATOR
 from flows.train_job import train
 from models.inference.artifact import load_verified
 from registry.loading import RegistryReader, local_copies
+from registry.tracking import connect
 
 pytestmark = pytest.mark.servers
 
@@ -39,11 +40,18 @@ def test_flow_runs_take_simulated_quotes_to_a_champion(
     assert {"train-eurusd-folds", "train-eurusd-card", "train-eurusd-progress"} <= {
         row["key"] for row in api.artifacts(trained)
     }
+    reader = RegistryReader(config.mlflow, local_copies(config.storage))
+    client = connect(config.mlflow)
+    run = client.get_run(client.get_model_version("direction-EURUSD", "1").run_id).info
+    logged = {item.path for item in client.list_artifacts(run.run_id)}
+    looked_at = ("reliability", "trades", "folds", "confusion", "importance", "dependence")
+    assert {f"{name}.png" for name in (*looked_at, "decision")} | {
+        "folds.json",
+        "card.md",
+    } <= logged
     gates = [row for row in api.artifacts(judged) if row["key"] == "promote-eurusd-gates"]
     assert "every gate passed" in gates[0]["description"]
-    version = RegistryReader(config.mlflow, local_copies(config.storage)).resolve_serving(
-        "direction-EURUSD"
-    )
+    version = reader.resolve_serving("direction-EURUSD")
     assert version.approved
     assert version.tags["gates"] == "passed"
 

@@ -1,5 +1,6 @@
 """Tune and reproduce for real: a flow run on server and worker, versions in MLflow."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -96,6 +97,21 @@ def test_a_registered_version_comes_out_again_to_the_byte(servers: Config) -> No
         assert done.returncode == 0, done.stderr
         assert "equal to the byte" in done.stdout
         assert manifest_of(config, version).files["model.ubj"].sha256[:12] in done.stdout
+
+
+def test_a_decision_of_a_registered_version_is_taken_apart(servers: Config) -> None:
+    config = servers
+    done = tickpath(config, "explain", "1", "--symbol", SYMBOL)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout
+    assert "direction-USDJPY version 1, row of 20" in told
+    parts = re.findall(r"([+-]\d+\.\d{4})", told)
+    assert len(parts) > 10
+    *adding, whole = map(float, parts)
+    assert sum(adding) == pytest.approx(whole, abs=1e-3), "all that is shown adds up"
+    early = tickpath(config, "explain", "1", "--symbol", SYMBOL, "--at", "1990-01-01")
+    assert (early.returncode, early.stderr.count("\n")) == (2, 1)
+    assert early.stderr.startswith("tickpath: no warm row of USDJPY is stored at or before 1990")
 
 
 def test_what_keeps_a_version_from_being_made_again_is_one_sentence(
