@@ -1,10 +1,10 @@
 """A process that works on a search of synthetic quotes; the tests start, hold and kill it.
 
-    python -m tests.flows.search_worker FOLDER TRIALS WORKERS HOLD MEET
+    python -m tests.flows.search_worker FOLDER TRIALS WORKERS HOLD MEET [STARTUP]
 
 It writes ``<folder>/at-<pid>-<slot>`` when an attempt begins. At slot HOLD (-1 for none) it waits
 for ever, to be killed there. With MEET it waits, at its first attempt, until two processes have
-begun one, so that both take part.
+begun one, so that both take part. With a STARTUP of all trials none is pruned.
 """
 
 import os
@@ -44,8 +44,10 @@ def search_in(folder: Path, trials: int, tuning: TuningConfig = TUNING) -> Searc
     )
 
 
-def main(folder: Path, trials: int, workers: int, hold: int, meet: int) -> None:
-    search = search_in(folder, trials)
+def main(
+    folder: Path, trials: int, workers: int, hold: int, meet: int, startup: int = TUNING.startup
+) -> None:
+    search = search_in(folder, trials, replace(TUNING, startup=startup))
     with ThreadPoolExecutor(workers) as pool:
 
         def submit(slot: int, attempt: Attempt) -> Future:

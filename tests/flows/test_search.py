@@ -37,8 +37,8 @@ def outcome(search: Search) -> Outcome:
     return sorted(found, key=lambda one: one[0])
 
 
-def run_here(folder: Path, trials: int, workers: int) -> Search:
-    search = search_in(folder, trials)
+def run_here(folder: Path, trials: int, workers: int, startup: int = TUNING.startup) -> Search:
+    search = search_in(folder, trials, replace(TUNING, startup=startup))
     with ThreadPoolExecutor(workers) as pool:
         work(search, lambda _, attempt: pool.submit(attempt), workers)
     search.close()
@@ -181,6 +181,19 @@ def test_killed_at_trial_7_of_20_ends_with_20_complete(plain: Search, tmp_path: 
     assert slot_of(search.study.trials[lost]) == 7
     # What was lost was tried as well, as far as anyone knows.
     assert search.finished().trials == 21
+    search.close()
+
+
+@pytest.mark.servers
+def test_killed_at_trial_7_of_20_without_pruning_completes_all_20(tmp_path: Path) -> None:
+    killed = start(tmp_path, 20, 1, 7, 0, 20)
+    await_slot(tmp_path, 7, killed)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait(30) == -signal.SIGKILL
+    assert start(tmp_path, 20, 1, -1, 0, 20).wait(300) == 0
+    search = search_in(tmp_path, 20, replace(TUNING, startup=20))
+    assert [state for _, state, *_ in outcome(search)] == ["COMPLETE"] * 20
+    assert search.finished().tried.shape == (20, 160)
     search.close()
 
 
