@@ -8,7 +8,8 @@ def beside(figure: float, bar: str, control: Mapping[str, object]) -> dict[str, 
     """Say whether a figure meets a bar such as ``<= 4``."""
     rule, limit = bar.split()
     met = figure <= float(limit) if rule == "<=" else figure >= float(limit)
-    return {"figure": round(figure, 3), "bar": bar, "met": met, "control": dict(control)}
+    shown = round(figure, 3) if abs(figure) >= 1.0 else float(f"{figure:.3g}")
+    return {"figure": shown, "bar": bar, "met": met, "control": dict(control)}
 
 
 def show(name: str, bars: Mapping[str, Any]) -> None:
