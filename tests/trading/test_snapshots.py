@@ -14,6 +14,7 @@ from trading.journal_reader import JournalTail, read_journal, verify
 
 # Not kept over a restart, or only a part of it: what the market gives anew, and what has passed.
 PASSING = {
+    "history",
     "marks",
     "_marks",
     "_weeks",
