@@ -24,6 +24,8 @@ BOOTSTRAP = "bootstrap"
 CHALLENGER = "challenger"
 """Newest version that was trained: it is to be compared with the champion, and serves nobody."""
 HASH_TAG = "manifest_sha256"
+SERVING_FILE = "serving.json"
+"""Beside the local copies of a model: the version that serves, as the registry told it."""
 _SCHEME = "mlflow-artifacts"
 _CHUNK = 1 << 18
 _MISSING_ALIAS = "INVALID_PARAMETER_VALUE"

@@ -18,7 +18,7 @@ import msgspec
 from core.errors import AppError, NotFound, Unavailable
 from models.inference.artifact import LoadedModel, load_verified
 from models.manifest import model_name
-from registry.loading import RegisteredVersion
+from registry.loading import SERVING_FILE, RegisteredVersion
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class ModelWatch:
         self.refusals += 1
 
     def _kept_file(self, symbol: str) -> Path:
-        return self._home / model_name(symbol) / "serving.json"
+        return self._home / model_name(symbol) / SERVING_FILE
 
     def _keep(self, symbol: str, version: RegisteredVersion) -> None:
         file = self._kept_file(symbol)

@@ -13,7 +13,7 @@ import msgspec
 from core.errors import NotFound
 from models.inference.artifact import LoadedModel, load_verified
 from models.shelf import Key
-from registry.loading import RegisteredVersion
+from registry.loading import SERVING_FILE, RegisteredVersion
 
 
 class Versions(Protocol):
@@ -103,11 +103,12 @@ class Catalogue:
         return model
 
     def _trusted(self, key: Key) -> RegisteredVersion:
-        file = self._folder / key.name / f"{key.version}.json"
-        try:
-            return msgspec.json.decode(file.read_bytes(), type=RegisteredVersion)
-        except (OSError, msgspec.DecodeError):
-            pass
+        home = self._folder / key.name
+        file = home / f"{key.version}.json"
+        # What trades has been told by the registry too, and outlasts it there.
+        for kept in (_read(file), _read(home / SERVING_FILE)):
+            if kept is not None and kept.version == key.version:
+                return kept
         version = self._registry.version(key.name, key.version)
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".tmp")
@@ -125,6 +126,13 @@ class Catalogue:
             for version in model.iterdir()
             if version.is_dir() and version.name.isdecimal()
         ]
+
+
+def _read(file: Path) -> RegisteredVersion | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=RegisteredVersion)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def _plain(name: str) -> str:

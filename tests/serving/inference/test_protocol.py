@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import urllib3
@@ -17,7 +18,7 @@ import urllib3
 from core.errors import NotFound, Unavailable
 from models.inference.artifact import LoadedModel, load_verified
 from models.shelf import Shelf
-from registry.loading import RegisteredVersion
+from registry.loading import SERVING_FILE, RegisteredVersion
 from serving.inference.catalogue import Catalogue
 from serving.inference.service import Inference
 from tests.models.conftest import made as _made
@@ -208,6 +209,18 @@ def test_a_version_that_is_here_needs_no_registry(running: Running) -> None:
     assert running.registry.asked == asked
     with pytest.raises(InferenceServerException, match="away"):
         client.get_model_metadata(NAME, "4")
+    client.close()
+
+
+def test_what_trades_is_told_with_the_registry_away(running: Running) -> None:
+    home = running.registry.folder / NAME
+    shutil.copytree(running.made.folder, home / "1")
+    told = running.registry.version(NAME, "1")
+    (home / SERVING_FILE).write_bytes(msgspec.json.encode(told))
+    running.registry.away = True
+    client = triton.InferenceServerClient(running.server.address)
+    result = client.infer(NAME, [rows_of(running.rows[:1], binary=True)])
+    assert result.as_numpy("probability")[0] == running.trading.predict_row(running.rows[0])
     client.close()
 
 
