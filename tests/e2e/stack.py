@@ -95,17 +95,21 @@ def config_for(home: Path, **groups: Any) -> Config:
     return Config(**{**base, **groups})
 
 
-@cache
-def _made(folder: Path) -> Path:
+def _made(folder: Path, training: TrainingConfig = TRAINING) -> Path:
     """Ticks and trained artifacts, made once per folder, in whatever order tests ask for them."""
+    return _make(folder, training)
+
+
+@cache
+def _make(folder: Path, training: TrainingConfig) -> Path:
     terms = DEFAULT_INSTRUMENTS.by_symbol(SYMBOL)
     columns = simulate(terms, days=0.6).columns
     store = TickStore(folder / "ticks")
     store.append(SYMBOL, columns)
     costs, policy = CostModel(slippage_pips=0.0), DecisionConfig()
-    spec = spec_for(columns, TRAINING)
-    dataset = build_dataset(columns, SYMBOL, spec, terms.pip, TRAINING, costs, data_hash="test")
-    result = train(dataset, TRAINING, decide, costs, policy, terms.pip, nthread=1)
+    spec = spec_for(columns, training)
+    dataset = build_dataset(columns, SYMBOL, spec, terms.pip, training, costs, data_hash="test")
+    result = train(dataset, training, decide, costs, policy, terms.pip, nthread=1)
     for version in ("1", "2"):
         artifact = folder / "models" / f"direction-{SYMBOL}" / version
         write_artifact(artifact, result, dataset, code_revision="test", trials=int(version))
@@ -116,9 +120,15 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def make_home(made: Path, home: Path, alias: str = "champion", version: str = "1") -> Path:
+def make_home(
+    made: Path,
+    home: Path,
+    alias: str = "champion",
+    version: str = "1",
+    training: TrainingConfig = TRAINING,
+) -> Path:
     """Copy the made tape and model to a home of its own and let `alias` name the version."""
-    shutil.copytree(_made(made), home, dirs_exist_ok=True)
+    shutil.copytree(_made(made, training), home, dirs_exist_ok=True)
     pointer = registered(home, version, alias)
     file = home / "models" / f"direction-{SYMBOL}" / "serving.json"
     file.write_bytes(msgspec.json.encode(pointer))
@@ -277,8 +287,9 @@ def platform(
     made: Path, home: Path, *, tapped: bool = False, version: str = "1", **groups: Any
 ) -> Iterator[Platform]:
     """Run venue and serving as processes; both are gone afterwards."""
-    make_home(made, home, version=version)
-    running = Platform(config_for(home, **groups), tapped=tapped)
+    config = config_for(home, **groups)
+    make_home(made, home, version=version, training=config.training)
+    running = Platform(config, tapped=tapped)
     try:
         running.start()
         yield running
