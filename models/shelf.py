@@ -91,6 +91,15 @@ class Shelf:
         """Tell whether a version stays whatever comes."""
         return key in self._kept and self._kept[key].pinned
 
+    def at_hand(self, key: Key) -> LoadedModel | None:
+        """Give a version for a call without any wait in it; None when it is not there, or lent."""
+        kept = self._kept.get(key)
+        if kept is None or kept.turn.locked():
+            return None
+        self.hits += 1
+        kept.count(self._now())
+        return kept.model
+
     @asynccontextmanager
     async def lend(self, key: Key) -> AsyncIterator[LoadedModel]:
         """Give a version for one call, loading it when it is not there.

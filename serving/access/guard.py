@@ -6,6 +6,7 @@ look-up for a path without parameters), and refuses what no rule names.
 
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -22,6 +23,8 @@ from serving.access.tickets import Tickets
 from serving.errors import failure
 
 _LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+# Paths that came lately and the rule of each; paths come from outside, so they are bounded.
+MOST_PATHS = 1_024
 _HELLO_CLOSE = 1008  # policy violation, RFC 6455
 
 
@@ -62,9 +65,10 @@ class Rules:
             for (method, path), rule in RULES.items()
             if "{" in path
         ]
+        self.find = lru_cache(MOST_PATHS)(self._find)
+        """Returns the rule of a method and path, or None when the table has none."""
 
-    def find(self, method: str, path: str) -> Rule | None:
-        """Return the rule, or None when the table has none."""
+    def _find(self, method: str, path: str) -> Rule | None:
         method = "GET" if method == "HEAD" else method
         found = self._plain.get((method, path))
         if found is not None:

@@ -41,8 +41,13 @@ class Inference:
         told = self._told.setdefault(key, _Told())
         start = time.perf_counter_ns()
         try:
-            async with _deadline(request.parameters), self.shelf.lend(key) as model:
-                outputs = await _predict(model, request)
+            secs = _timeout(request.parameters)
+            at_hand = self.shelf.at_hand(key)
+            if at_hand is not None and len(request.inputs.get(ROWS, ())) <= _inline(at_hand):
+                outputs = _outputs(at_hand, request)  # no wait in it: over before any time-out
+            else:
+                async with asyncio.timeout(secs), self.shelf.lend(key) as model:
+                    outputs = await asyncio.to_thread(_outputs, model, request)
         except TimeoutError:
             told.failed += 1
             raise BadInput("the timeout of the request has passed") from None
@@ -156,12 +161,20 @@ def _typed(tensor: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _deadline(parameters: dict[str, Any]) -> asyncio.Timeout:
-    """Give up after the request's `timeout` in µs; zero is none. A `priority` changes nothing."""
+def _timeout(parameters: dict[str, Any]) -> float | None:
+    """Return the request's `timeout`, which is in µs, in seconds; 0 is none.
+
+    A `priority` changes nothing.
+    """
     micros = parameters.get("timeout", 0)
     if not isinstance(micros, int) or micros < 0:
         raise BadInput(f"parameter timeout is {micros!r}, not a number of microseconds")
-    return asyncio.timeout(micros / 1e6 if micros else None)
+    return micros / 1e6 if micros else None
+
+
+def _inline(model: LoadedModel) -> int:
+    """Return how many rows cost less than a thread's way there and back."""
+    return 1 if model.worth_keeping else INLINE_ROWS
 
 
 def _row_shape(model: LoadedModel) -> tuple[int, ...]:
@@ -169,13 +182,12 @@ def _row_shape(model: LoadedModel) -> tuple[int, ...]:
     return (model.manifest.window, features) if model.reads_windows else (features,)
 
 
-async def _predict(model: LoadedModel, request: Request) -> list[tuple[str, NDArray[Any], bool]]:
+def _outputs(model: LoadedModel, request: Request) -> list[tuple[str, NDArray[Any], bool]]:
     rows = _rows(model, request)
     wanted = request.outputs or {PROBABILITY: request.binary, IN_DOMAIN: request.binary}
     if unknown := set(wanted) - {PROBABILITY, IN_DOMAIN}:
         raise BadInput(f"no output is called {min(unknown)!r}; {PROBABILITY} and {IN_DOMAIN} are")
-    inline = len(rows) <= (1 if model.worth_keeping else INLINE_ROWS)
-    found = _score(model, rows) if inline else await asyncio.to_thread(_score, model, rows)
+    found = _score(model, rows)
     return [(name, found[name], binary) for name, binary in wanted.items()]
 
 

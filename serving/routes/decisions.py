@@ -1,17 +1,14 @@
-"""``POST /v1/decisions``: the hot route, a plain Starlette endpoint with msgspec on both sides."""
+"""``POST /v1/decisions``: the hot call, msgspec on both sides."""
 
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from core.errors import AppError, BadInput
+from core.errors import BadInput
 from core.types import Decision
-from serving.body import read_body
-from serving.errors import body_error, problem, status_of
+from serving.errors import body_error
 from serving.history import HistoryBody
+from serving.plain import Answer, Asked, Plain
 from serving.ports import Platform
 from serving.reply import schema
 
@@ -38,26 +35,26 @@ _decode = msgspec.json.Decoder(DecisionRequest).decode
 _encode = msgspec.json.Encoder().encode
 
 
-async def decide(request: Request) -> Response:
-    """Answer BUY, SELL or HOLD; live state stays as it is."""
-    platform: Platform = request.app.state.platform
-    body = b""
-    try:
-        body = await read_body(request, platform.on_demand.most_bytes)
-        asked = _decode(body)
-        if asked.history is not None:
-            decision = await _decide_on_history(platform, asked, asked.history)
-        elif asked.quote is None:
-            decision = platform.decider.decide(asked.symbol)
-        else:
-            quote = asked.quote
-            decision = platform.decider.decide_on(asked.symbol, quote.bid, quote.ask, quote.ts)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        refused = body_error(body, error)
-        return problem(status_of(refused), str(refused))
-    except AppError as error:
-        return problem(status_of(error), str(error))
-    return Response(_encode(decision), media_type="application/json")
+def call_of(platform: Platform) -> Plain:
+    """Make the call that answers BUY, SELL or HOLD; live state stays as it is."""
+
+    async def decide(request: Asked) -> Answer:
+        try:
+            asked = _decode(request.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise body_error(request.body, error) from None
+        return Answer(_encode(await _decide(platform, asked)))
+
+    return Plain(decide, lambda: platform.on_demand.most_bytes)
+
+
+async def _decide(platform: Platform, asked: DecisionRequest) -> Decision:
+    if asked.history is not None:
+        return await _decide_on_history(platform, asked, asked.history)
+    if asked.quote is None:
+        return platform.decider.decide(asked.symbol)
+    quote = asked.quote
+    return platform.decider.decide_on(asked.symbol, quote.bid, quote.ask, quote.ts)
 
 
 async def _decide_on_history(
@@ -66,9 +63,6 @@ async def _decide_on_history(
     if asked.quote is not None:
         raise BadInput("quote and history exclude each other: put the quote last in the history")
     return await platform.on_demand.decide(asked.symbol, history)
-
-
-route = Route(PATH, decide, methods=["POST"])
 
 
 def describe(document: dict[str, Any]) -> None:

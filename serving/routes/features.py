@@ -1,16 +1,12 @@
-"""``POST /v1/features``: a feature row, live or of a history; a plain Starlette endpoint."""
+"""``POST /v1/features``: a feature row, live or of a history."""
 
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from core.errors import AppError
-from serving.body import read_body
-from serving.errors import body_error, problem, status_of
+from serving.errors import body_error
 from serving.history import HistoryBody
+from serving.plain import Answer, Asked, Plain
 from serving.ports import Platform
 from serving.reply import schema
 from serving.views import FeaturesView
@@ -33,23 +29,18 @@ _decode = msgspec.json.Decoder(FeaturesRequest).decode
 _encode = msgspec.json.Encoder().encode
 
 
-async def features(request: Request) -> Response:
-    """Answer with a row by column name, and say where it comes from and whether it is stale."""
-    platform: Platform = request.app.state.platform
-    body = b""
-    try:
-        body = await read_body(request, platform.on_demand.most_bytes)
-        asked = _decode(body)
+def call_of(platform: Platform) -> Plain:
+    """Make the call that answers with a row by column name, its source, and whether it is stale."""
+
+    async def features(request: Asked) -> Answer:
+        try:
+            asked = _decode(request.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise body_error(request.body, error) from None
         view = await platform.on_demand.features(asked.symbol, asked.spec, asked.history)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        refused = body_error(body, error)
-        return problem(status_of(refused), str(refused))
-    except AppError as error:
-        return problem(status_of(error), str(error))
-    return Response(_encode(view), media_type="application/json")
+        return Answer(_encode(view))
 
-
-route = Route(PATH, features, methods=["POST"])
+    return Plain(features, lambda: platform.on_demand.most_bytes)
 
 
 def describe(document: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,15 +17,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from core.errors import AppError, BadInput
-from serving.body import read_body
 from serving.errors import BodyTooLarge, failure, status_of
 from serving.inference.service import Inference
 from serving.inference.tensors import read_request, write_response
+from serving.plain import JSON, OCTETS, Answer, Asked, Plain, read
+from serving.ports import Platform
 
 MOST_BYTES = 32_000_000
 # Under this, compressing costs more than it saves on any network that ticks come over.
 COMPRESS_BYTES = 4_096
-LENGTH = "inference-header-content-length"
+LENGTH = b"inference-header-content-length"
 EXTENSIONS = ["binary_tensor_data", "model_repository", "model_configuration", "statistics"]
 
 _encode = msgspec.json.Encoder().encode
@@ -93,20 +95,22 @@ async def stats(request: Request) -> Response:
     return _reply(_inference(request).stats(*_named(request)))
 
 
-async def infer(request: Request) -> Response:
+async def infer(platform: Platform, request: Asked) -> Answer:
     """Predict on rows."""
-    name, version = _named(request)
-    asked = read_request(await _body(request), _header_length(request))
-    key, outputs = await _inference(request).infer(name, version, asked)
+    parts = request.path.split("/")
+    name, version = parts[3], parts[5] if len(parts) > 5 else ""
+    body = _inflated(request.body, request.header(b"content-encoding"))
+    asked = read_request(body, _header_length(request.header(LENGTH)))
+    key, outputs = await platform.inference.infer(name, version, asked)
     head = {"model_name": key.name, "model_version": key.version}
     if asked.id:
         head["id"] = asked.id
-    body, json_bytes = write_response(head, outputs)
-    kind = "application/json" if json_bytes is None else "application/octet-stream"
-    answer = Response(body, media_type=kind)
-    if json_bytes is not None:
-        answer.headers[LENGTH] = str(json_bytes)
-    return _compressed(request, answer)
+    return _compressed(request.header(b"accept-encoding"), *write_response(head, outputs))
+
+
+def infer_of(platform: Platform) -> Plain:
+    """Make the call that predicts on rows."""
+    return Plain(partial(infer, platform), lambda: MOST_BYTES)
 
 
 async def index(request: Request) -> Response:
@@ -140,18 +144,21 @@ def _object(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _header_length(request: Request) -> int | None:
-    text = request.headers.get(LENGTH)
-    if text is None:
+def _header_length(text: str) -> int | None:
+    if not text:
         return None
     if not text.isdecimal() or len(text) > 12:
-        raise BadInput(f"{LENGTH}: {text!r} is no length")
+        raise BadInput(f"{LENGTH.decode()}: {text!r} is no length")
     return int(text)
 
 
 async def _body(request: Request) -> bytes:
-    body = await read_body(request, MOST_BYTES)
-    coding = request.headers.get("content-encoding", "identity").lower()
+    raw = await read(request.receive, dict(request.scope["headers"]), MOST_BYTES)
+    return _inflated(raw, request.headers.get("content-encoding", ""))
+
+
+def _inflated(body: bytes, coding: str) -> bytes:
+    coding = coding.lower()
     if coding in ("identity", ""):
         return body
     if coding not in ("gzip", "deflate"):
@@ -168,17 +175,17 @@ async def _body(request: Request) -> bytes:
     return plain
 
 
-def _compressed(request: Request, answer: Response) -> Response:
-    taken = request.headers.get("accept-encoding", "").lower()
-    if len(answer.body) < COMPRESS_BYTES:
-        return answer
-    for coding, compress in (("gzip", gzip.compress), ("deflate", zlib.compress)):
-        if coding in taken:
-            answer.body = compress(answer.body, 1)
-            answer.headers["content-encoding"] = coding
-            answer.headers["content-length"] = str(len(answer.body))
-            break
-    return answer
+def _compressed(taken: str, body: bytes, json_bytes: int | None) -> Answer:
+    kind = JSON if json_bytes is None else OCTETS
+    more: tuple[tuple[bytes, bytes], ...] = ()
+    if json_bytes is not None:
+        more = ((LENGTH, b"%d" % json_bytes),)
+    if len(body) >= COMPRESS_BYTES:
+        for coding, compress in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+            if coding in taken.lower():
+                more = (*more, (b"content-encoding", coding.encode()))
+                return Answer(compress(body, 1), kind, more=more)
+    return Answer(body, kind, more=more)
 
 
 # Answered by the status alone, as the protocol has it.
@@ -201,23 +208,25 @@ _DOORS: tuple[tuple[str, str, Endpoint], ...] = (
             ("GET", "/ready", model_ready),
             ("GET", "/config", config),
             ("GET", "/stats", stats),
-            ("POST", "/infer", infer),
         )
     ),
 )
+INFER_PATHS = (f"{_ONE}/infer", f"{_VERSION}/infer")
 
 routes = [Route(path, _guarded(endpoint), methods=[method]) for method, path, endpoint in _DOORS]
 
 
 def describe(document: dict[str, Any]) -> None:
     """Add the routes to the OpenAPI `document`, which only knows FastAPI's own."""
-    for method, path, endpoint in _DOORS:
+    calls: list[tuple[str, str, Callable[..., Any]]] = [*_DOORS]
+    calls += [("POST", path, infer) for path in INFER_PATHS]
+    for method, path, endpoint in calls:
         document.setdefault("paths", {}).setdefault(path, {})[method.lower()] = _described(
             method, path, endpoint
         )
 
 
-def _described(method: str, path: str, endpoint: Endpoint) -> dict[str, Any]:
+def _described(method: str, path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
     error = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
     any_json: dict[str, Any] = {
         "application/json": {"schema": {}},

@@ -139,3 +139,16 @@ def test_a_version_is_lent_to_one_at_a_time() -> None:
         assert most == 1
 
     asyncio.run(walk())
+
+
+def test_a_call_without_a_wait_gets_what_nobody_has() -> None:
+    async def walk() -> None:
+        shelf = Loader().shelf()
+        assert shelf.at_hand(A) is None
+        async with shelf.lend(A) as model:
+            assert shelf.at_hand(A) is None
+        assert shelf.at_hand(A) is model
+        await use(shelf, A, B, C, D)  # what was had without a wait counts as used
+        assert A in shelf.versions
+
+    asyncio.run(walk())
