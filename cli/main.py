@@ -206,11 +206,15 @@ def lineage(
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="From the process that serves now, if any.")
+    ] = False,
+) -> None:
     """Serve decisions and orders over HTTP on loopback."""
     from cli.serve import run_serve
 
-    run_serve()
+    run_serve(take_over=take_over)
 
 
 @app.command()

@@ -5,11 +5,11 @@ from serving.bind import require_safe
 from serving.logs import set_up_logging
 
 
-def run_serve() -> None:
-    """Serve in the foreground until Ctrl-C."""
+def run_serve(*, take_over: bool) -> None:
+    """Serve in the foreground until Ctrl-C, or until another process takes over."""
     config = load_config()
     require_safe(config.serving)
     set_up_logging()
     from serving.server import run
 
-    run(config)
+    run(config, take_over=take_over)

@@ -19,7 +19,8 @@ class ServingConfig:
     PEM files, make it HTTPS. Beside what trades, `versions_at_hand` model versions of together
     `versions_bytes` are kept loaded for requests of the inference protocol; those that `preload`
     names are loaded at the start and stay. The champion alias is looked at every `poll_secs`, give
-    or take the share `poll_jitter` of it, so that many processes do not ask at once.
+    or take the share `poll_jitter` of it, so that many processes do not ask at once. When another
+    process takes over, connections end with their next answer, at the latest after `drain_ms`.
     """
 
     __pydantic_config__ = _STRICT
@@ -40,6 +41,7 @@ class ServingConfig:
     poll_secs: float = 1.0
     poll_jitter: float = 0.2
     stream_queue: int = 1_000
+    drain_ms: float = 250.0
 
     @property
     def url(self) -> str:

@@ -23,6 +23,8 @@ class Homes:
         Verified local copies of model versions.
     audit : Path
         Chain of the calls that changed something, a file.
+    handover : Path
+        Local socket at which the next process asks for the account.
     """
 
     journal: Path
@@ -32,6 +34,7 @@ class Homes:
     models: Path
     spill: Path
     audit: Path
+    handover: Path
 
 
 def homes_of(config: Config) -> Homes:
@@ -55,4 +58,5 @@ def homes_of(config: Config) -> Homes:
         models=home / "models",
         spill=config.storage.spill / account,
         audit=home / "audit" / f"{account}.chain",
+        handover=home / "handover" / f"{account}.socket",
     )

@@ -102,7 +102,7 @@ async def open_runtime(
     async with AsyncExitStack() as stack:
         stores = _open_stores(config, stack)
         live = LiveLoop(clock, stores.journal)
-        await asyncio.to_thread(_compile)
+        await asyncio.to_thread(prepare)
         scoring = open_scoring(config, instruments, live)
         stack.push_async_callback(scoring.admission.close)
         session = OrderSession(live)
@@ -172,7 +172,8 @@ def _gc_schedule(config: Config, live: LiveLoop, stack: AsyncExitStack) -> GcSch
     return schedule
 
 
-def _compile() -> None:
+def prepare() -> None:
+    """Have the compiled kernels at hand; soon done when they were."""
     kernel.prepare()
     risk_kernel.prepare()
 
@@ -258,7 +259,8 @@ async def _watch(
         models.swap,
     )
     await watch.restore()
-    await watch.poll()
+    if len(watch.serving) < len(_symbols(config)):
+        await watch.poll()  # else the task that polls looks at once, behind us
     return watch
 
 

@@ -200,9 +200,9 @@ class Process:
 class Client:
     """JSON over HTTP to serving; None as body means that nobody answered."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, timeout_secs: float = 5.0) -> None:
         self.url = f"http://127.0.0.1:{config.serving.port}"
-        self._http = urllib3.PoolManager(retries=False, timeout=5.0, maxsize=8)
+        self._http = urllib3.PoolManager(retries=False, timeout=timeout_secs, maxsize=8)
 
     def call(
         self, method: str, path: str, body: Any = None, key: str | None = None
@@ -250,6 +250,7 @@ class Platform:
         if tapped:
             self.tap = WireTap(config.fix.port)
             config = replace(config, fix=replace(config.fix, port=self.tap.port))
+        self._served = config
         self.serving = Process(config, "serve")
         self.client = Client(config)
 
@@ -266,6 +267,14 @@ class Platform:
 
         # How soon is measured elsewhere; a busy machine takes a minute to import what they need.
         until("serving ready", ready, timeout_secs=240.0)
+
+    def deploy(self) -> None:
+        """Let another process take over, and wait until the one before has gone."""
+        heir = Process(self._served, "serve", "--take-over")
+        heir.start()
+        before, self.serving = self.serving, heir
+        until("the process before has gone", lambda: not before.alive)
+        self.await_ready()
 
     @cached_property
     def first_mid(self) -> float:

@@ -8,6 +8,7 @@ Quick count in ``make test-all``; a hundred kills of serving and fifty of the ve
 import itertools
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,6 +59,8 @@ class Callers:
     acknowledged: dict[str, str] = field(default_factory=dict)
     unanswered: set[str] = field(default_factory=set)
     refused: Counter[str] = field(default_factory=Counter)
+    longest_secs: float = 0.0
+    between_secs: float = 0.0
 
     def burst(
         self, tag: str, then: Callable[[], None], pause_secs: float, threads: int = 3
@@ -78,11 +81,13 @@ class Callers:
     def _send(self, tag: str, stop: threading.Event) -> None:
         rng = random.Random(tag)
         for number in itertools.count():
-            if stop.is_set():
+            if stop.wait(self.between_secs) if self.between_secs else stop.is_set():
                 return
             key = f"{tag}-{number}"
             self.bodies[key] = body = some_order(rng, self.running.first_mid)
+            start = time.monotonic()
             status, answer = self.running.client.call("POST", "/v1/orders", body, key)
+            self.longest_secs = max(self.longest_secs, time.monotonic() - start)
             if status == 201:
                 self.acknowledged[key] = answer["client_order_id"]
                 if "limit" in body and rng.random() < 0.5:
@@ -187,8 +192,8 @@ def resolved_doubts(running: Platform, orders: list[dict[str, Any]]) -> int:
     return len(lost)
 
 
-def finish(running: Platform, callers: Callers, record_testsuite_property: Any) -> None:
-    """Check everything at the end, when no order is on its way and none rests."""
+def settle_all(running: Platform, callers: Callers) -> list[dict[str, Any]]:
+    """Check everything at the end, when no order is on its way and none rests; return them."""
     halt = {"state": "HALTED", "reason": "the test is over"}
     assert running.client.call("POST", "/v1/trading-state", halt)[0] == 200
     until("every order over", lambda: all_over(running))
@@ -197,6 +202,12 @@ def finish(running: Platform, callers: Callers, record_testsuite_property: Any) 
     running.stop()
     assert_sent_once(running, orders)
     assert_agrees_with_venue(running, orders, lots)
+    return orders
+
+
+def finish(running: Platform, callers: Callers, record_testsuite_property: Any) -> None:
+    """Check everything at the end; some orders were in doubt, and all were resolved."""
+    orders = settle_all(running, callers)
     doubts = resolved_doubts(running, orders)
     assert doubts > 0
     assert len(callers.acknowledged) > 10
