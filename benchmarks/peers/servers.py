@@ -9,9 +9,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import psutil
 
 from tests.e2e.stack import free_port
 
@@ -46,7 +48,7 @@ def interpreter(name: str) -> Path:
 
 @contextmanager
 def running(name: str, command: list[str | Path], url: str, **settings: str) -> Iterator[None]:
-    """Run a server until the block ends; its group of processes ends with it."""
+    """Run a server until the block ends; its workers, in whatever session, end with it."""
     apart = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONSAFEPATH")}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
@@ -61,7 +63,10 @@ def running(name: str, command: list[str | Path], url: str, **settings: str) -> 
             print(log.read()[-3_000:].decode(errors="replace"), file=sys.stderr)
             raise
         finally:
-            os.killpg(process.pid, 9)
+            family = psutil.Process(process.pid)
+            for one in [*family.children(recursive=True), family]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
             process.wait()
 
 
