@@ -72,6 +72,12 @@ LIMITS = RiskConfig(
 )  # fmt: skip
 
 
+# A disk that is slow halts trading, which is another test's business than deploys and crashes.
+PATIENT = TradingConfig(
+    account="TEST", enabled_at_start=True, ack_timeout_ms=500.0, sync_stall_ms=30_000.0
+)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

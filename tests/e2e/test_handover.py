@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import SYMBOL, Client, Platform, platform, with_venue
+from tests.e2e.stack import PATIENT, SYMBOL, Client, Platform, platform, with_venue
 from tests.e2e.test_kills import Callers, settle_all
 
 pytestmark = pytest.mark.servers
@@ -60,7 +60,7 @@ def test_a_deploy_closes_no_door(
     record_property: Any,
 ) -> None:
     venue = with_venue(max_quotes_per_sec=50.0, latency_ms=5.0)
-    with platform(made, tmp_path / "home", tapped=True, venue=venue) as running:
+    with platform(made, tmp_path / "home", tapped=True, venue=venue, trading=PATIENT) as running:
         callers, askers = Callers(running, between_secs=0.05), Askers(running)
         threads = [threading.Thread(target=askers.ask, args=call) for call in CALLS]
         for thread in threads:
